@@ -1,0 +1,454 @@
+#include "config/job_json.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "config/encoding.hpp"
+#include "config/quoted_path.hpp"
+#include "config/variables.hpp"
+
+namespace flow_runner {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int json_version = 1;
+constexpr std::size_t max_id_bytes = 64;
+// Shorter secrets occur in ordinary values by chance, as the masker's limit has it too.
+constexpr std::size_t min_contained_bytes = 8;
+
+template <class Enum>
+struct EnumName {
+  Enum value;
+  std::string_view name;
+};
+
+constexpr EnumName<PullPolicy> pull_policies[] = {{PullPolicy::always, "always"},
+                                                  {PullPolicy::if_not_present, "if-not-present"},
+                                                  {PullPolicy::never, "never"}};
+constexpr EnumName<NetworkMode> network_modes[] = {{NetworkMode::none, "none"},
+                                                   {NetworkMode::host, "host"}};
+constexpr EnumName<PublishMode> publish_modes[] = {{PublishMode::none, "none"},
+                                                   {PublishMode::remote, "remote"},
+                                                   {PublishMode::local, "local"}};
+
+constexpr std::span<const EnumName<PullPolicy>> names_of(PullPolicy) { return pull_policies; }
+constexpr std::span<const EnumName<NetworkMode>> names_of(NetworkMode) { return network_modes; }
+constexpr std::span<const EnumName<PublishMode>> names_of(PublishMode) { return publish_modes; }
+
+/// JSON holds UTF-8 only; job values may be any bytes.
+Json encode(std::string_view text) {
+  if (is_utf8(text)) return Json(text);
+  return Json{{"base64", base64_encode(text)}};
+}
+Json encode(const std::string& text) { return encode(std::string_view(text)); }
+Json encode(const std::filesystem::path& path) { return encode(path.native()); }
+Json encode(std::chrono::milliseconds duration) { return Json(duration.count()); }
+template <class T>
+  requires std::is_arithmetic_v<T>
+Json encode(T value) {
+  return Json(value);
+}
+template <class T>
+  requires std::is_enum_v<T>
+Json encode(T value) {
+  for (const auto& entry : names_of(value)) {
+    if (entry.value == value) return Json(entry.name);
+  }
+  return Json();
+}
+Json encode(const std::vector<std::string>& texts) {
+  Json array = Json::array();
+  for (const std::string& text : texts) array.push_back(encode(text));
+  return array;
+}
+template <class T>
+Json encode(const std::optional<T>& value) {
+  return value ? encode(*value) : Json();
+}
+
+bool decode(const Json& json, std::string& text) {
+  if (json.is_string()) {
+    text = json.get_ref<const std::string&>();
+    return true;
+  }
+  if (!json.is_object()) return false;
+  const auto encoded = json.find("base64");
+  if (encoded == json.end() || !encoded->is_string()) return false;
+  auto bytes = base64_decode(encoded->get_ref<const std::string&>());
+  if (bytes) text = std::move(*bytes);
+  return bytes.has_value();
+}
+bool decode(const Json& json, std::filesystem::path& path) {
+  std::string text;
+  if (!decode(json, text) || text.find('\0') != std::string::npos) return false;
+  path = std::move(text);
+  return true;
+}
+bool decode(const Json& json, Secret& secret) {
+  std::string text;
+  if (!decode(json, text)) return false;
+  secret = Secret(std::move(text));
+  return true;
+}
+bool decode(const Json& json, bool& value) {
+  if (!json.is_boolean()) return false;
+  value = json.get<bool>();
+  return true;
+}
+bool decode(const Json& json, std::uint64_t& value) {
+  if (!json.is_number_unsigned()) return false;
+  value = json.get<std::uint64_t>();
+  return true;
+}
+bool decode(const Json& json, int& value) {
+  std::uint64_t number = 0;
+  if (!decode(json, number) || number > std::numeric_limits<int>::max()) return false;
+  value = static_cast<int>(number);
+  return true;
+}
+bool decode(const Json& json, double& value) {
+  if (!json.is_number()) return false;
+  const double number = json.get<double>();
+  if (!std::isfinite(number) || number < 0) return false;
+  value = number;
+  return true;
+}
+bool decode(const Json& json, std::chrono::milliseconds& duration) {
+  std::uint64_t count = 0;
+  // Ten thousand years: all arithmetic on time points stays within 64 bits.
+  if (!decode(json, count) || count > 315'360'000'000'000ULL) return false;
+  duration = std::chrono::milliseconds(count);
+  return true;
+}
+template <class T>
+  requires std::is_enum_v<T>
+bool decode(const Json& json, T& value) {
+  if (!json.is_string()) return false;
+  for (const auto& entry : names_of(T{})) {
+    if (entry.name != json.get_ref<const std::string&>()) continue;
+    value = entry.value;
+    return true;
+  }
+  return false;
+}
+bool decode(const Json& json, std::vector<std::string>& texts) {
+  if (!json.is_array()) return false;
+  texts.clear();
+  for (const Json& item : json) {
+    if (!decode(item, texts.emplace_back())) return false;
+  }
+  return true;
+}
+template <class T>
+bool decode(const Json& json, std::optional<T>& value) {
+  if (json.is_null()) {
+    value.reset();
+    return true;
+  }
+  return decode(json, value.emplace());
+}
+
+/// Reads the members of one object and remembers the first that is wrong.
+class ObjectReader {
+ public:
+  ObjectReader(const Json& json, std::string name) : json_(json), name_(std::move(name)) {
+    if (!json.is_object()) wrong_ = name_.empty() ? "the whole" : name_;
+  }
+
+  template <class T>
+  ObjectReader& read(const char* key, T& value) {
+    if (!wrong_.empty()) return *this;
+    const auto found = json_.find(key);
+    if (found != json_.end() && !decode(*found, value)) wrong_ = path_of(key);
+    return *this;
+  }
+
+  template <class Read>
+  ObjectReader& object(const char* key, Read read_members) {
+    if (!wrong_.empty()) return *this;
+    const auto found = json_.find(key);
+    if (found == json_.end()) return *this;
+    ObjectReader inner(*found, path_of(key));
+    read_members(inner);
+    wrong_ = inner.wrong_;
+    return *this;
+  }
+
+  template <class Read>
+  ObjectReader& objects(const char* key, Read read_item) {
+    if (!wrong_.empty()) return *this;
+    const auto found = json_.find(key);
+    if (found == json_.end()) return *this;
+    if (!found->is_array()) {
+      wrong_ = path_of(key);
+      return *this;
+    }
+    for (std::size_t i = 0; i < found->size() && wrong_.empty(); ++i) {
+      ObjectReader inner((*found)[i], path_of(key) + "[" + std::to_string(i) + "]");
+      read_item(inner);
+      wrong_ = inner.wrong_;
+    }
+    return *this;
+  }
+
+  [[nodiscard]] const std::string& wrong() const { return wrong_; }
+
+ private:
+  std::string path_of(const char* key) const { return name_.empty() ? key : name_ + "." + key; }
+
+  const Json& json_;
+  std::string name_;
+  std::string wrong_;
+};
+
+/// Decides which variables stay off the disk.
+class SensitiveValues {
+ public:
+  explicit SensitiveValues(const Job& job) : job_(job) {
+    add(job.repository.token);
+    for (const Variable& variable : job.variables) {
+      if (is_secret(job, variable)) add(variable.value);
+    }
+  }
+
+  [[nodiscard]] bool covers(const Variable& variable) const {
+    const std::string_view text = variable.value.reveal();
+    if (is_secret(job_, variable) || !url_password(text).empty()) return true;
+    return std::any_of(values_.begin(), values_.end(), [&](std::string_view value) {
+      return text.find(value) != std::string_view::npos;
+    });
+  }
+
+ private:
+  void add(const Secret& secret) {
+    if (secret.size() >= min_contained_bytes) values_.push_back(secret.reveal());
+  }
+
+  const Job& job_;
+  std::vector<std::string_view> values_;
+};
+
+bool is_valid_id(std::string_view id) {
+  return !id.empty() && id.size() <= max_id_bytes && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-';
+  });
+}
+
+Json flow_to_json(const Flow& flow) {
+  const FlowExtensions& ext = flow.extensions;
+  return {{"image",
+           {{"name", encode(flow.image.name)},
+            {"entrypoint", encode(flow.image.entrypoint)},
+            {"pull_policy", encode(flow.image.pull_policy)}}},
+          {"commands", encode(flow.commands)},
+          {"variables", encode(flow.variables)},
+          {"extensions",
+           {{"network", encode(ext.network)},
+            {"timeout_ms", encode(ext.timeout)},
+            {"idle_timeout_ms", encode(ext.idle_timeout)},
+            {"resources",
+             {{"memory_bytes", encode(ext.resources.memory_bytes)},
+              {"cpus", encode(ext.resources.cpus)},
+              {"pids", encode(ext.resources.pids)},
+              {"disk_bytes", encode(ext.resources.disk_bytes)}}},
+            {"setup", encode(ext.setup)},
+            {"publish_on_failure", encode(ext.publish_on_failure)},
+            {"publish_message", encode(ext.publish_message)}}},
+          {"path", encode(flow.path)},
+          {"sha256", encode(flow.sha256)}};
+}
+
+void read_flow(ObjectReader& reader, Flow& flow) {
+  FlowExtensions& ext = flow.extensions;
+  reader
+      .object("image",
+              [&](ObjectReader& image) {
+                image.read("name", flow.image.name)
+                    .read("entrypoint", flow.image.entrypoint)
+                    .read("pull_policy", flow.image.pull_policy);
+              })
+      .read("commands", flow.commands)
+      .read("variables", flow.variables)
+      .object("extensions",
+              [&](ObjectReader& extensions) {
+                extensions.read("network", ext.network)
+                    .read("timeout_ms", ext.timeout)
+                    .read("idle_timeout_ms", ext.idle_timeout)
+                    .object("resources",
+                            [&](ObjectReader& resources) {
+                              resources.read("memory_bytes", ext.resources.memory_bytes)
+                                  .read("cpus", ext.resources.cpus)
+                                  .read("pids", ext.resources.pids)
+                                  .read("disk_bytes", ext.resources.disk_bytes);
+                            })
+                    .read("setup", ext.setup)
+                    .read("publish_on_failure", ext.publish_on_failure)
+                    .read("publish_message", ext.publish_message);
+              })
+      .read("path", flow.path)
+      .read("sha256", flow.sha256);
+}
+
+Json repository_to_json(const RepositorySpec& repository, Secrets secrets) {
+  Json json = {{"url", encode(repository.url)},
+               {"ref", encode(repository.ref)},
+               {"project_path", encode(repository.project_path)},
+               {"default_branch", encode(repository.default_branch)},
+               {"include_work_tree", repository.include_work_tree},
+               {"username", encode(repository.username)},
+               {"depth", repository.depth}};
+  if (secrets == Secrets::include) json["token"] = encode(repository.token.reveal());
+  return json;
+}
+
+void read_repository(ObjectReader& reader, RepositorySpec& repository) {
+  reader.read("url", repository.url)
+      .read("ref", repository.ref)
+      .read("project_path", repository.project_path)
+      .read("default_branch", repository.default_branch)
+      .read("include_work_tree", repository.include_work_tree)
+      .read("username", repository.username)
+      .read("token", repository.token)
+      .read("depth", repository.depth);
+}
+
+Json publish_to_json(const PublishSpec& publish) {
+  return {{"mode", encode(publish.mode)},
+          {"url", encode(publish.url)},
+          {"workload_ref", encode(publish.workload_ref)},
+          {"allow_refs", encode(publish.allow_refs)},
+          {"protected_paths", encode(publish.protected_paths)},
+          {"skip_pipelines", publish.skip_pipelines},
+          {"author", encode(publish.author)},
+          {"committer", encode(publish.committer)},
+          {"message", encode(publish.message)}};
+}
+
+void read_publish(ObjectReader& reader, PublishSpec& publish) {
+  reader.read("mode", publish.mode)
+      .read("url", publish.url)
+      .read("workload_ref", publish.workload_ref)
+      .read("allow_refs", publish.allow_refs)
+      .read("protected_paths", publish.protected_paths)
+      .read("skip_pipelines", publish.skip_pipelines)
+      .read("author", publish.author)
+      .read("committer", publish.committer)
+      .read("message", publish.message);
+}
+
+Json limits_to_json(const JobLimits& limits) {
+  return {{"timeout_ms", encode(limits.timeout)},
+          {"grace_ms", encode(limits.grace)},
+          {"pull_timeout_ms", encode(limits.pull_timeout)},
+          {"memory_bytes", limits.memory_bytes},
+          {"cpus", limits.cpus},
+          {"pids", limits.pids},
+          {"tmp_bytes", limits.tmp_bytes},
+          {"log_bytes", limits.log_bytes}};
+}
+
+void read_limits(ObjectReader& reader, JobLimits& limits) {
+  reader.read("timeout_ms", limits.timeout)
+      .read("grace_ms", limits.grace)
+      .read("pull_timeout_ms", limits.pull_timeout)
+      .read("memory_bytes", limits.memory_bytes)
+      .read("cpus", limits.cpus)
+      .read("pids", limits.pids)
+      .read("tmp_bytes", limits.tmp_bytes)
+      .read("log_bytes", limits.log_bytes);
+}
+
+}  // namespace
+
+nlohmann::json to_json(const Job& job, Secrets secrets) {
+  Json variables = Json::array();
+  Json omitted = Json::array();
+  const SensitiveValues sensitive(job);
+  for (const Variable& variable : job.variables) {
+    if (secrets == Secrets::omit && sensitive.covers(variable)) {
+      omitted.push_back(encode(variable.name));
+      continue;
+    }
+    variables.push_back({{"name", encode(variable.name)},
+                         {"value", encode(variable.value.reveal())},
+                         {"masked", variable.masked},
+                         {"file", variable.file},
+                         {"raw", variable.raw},
+                         {"origin", encode(variable.origin)}});
+  }
+  const auto queued_at =
+      std::chrono::duration_cast<std::chrono::milliseconds>(job.queued_at.time_since_epoch());
+  Json json = {{"version", json_version},
+               {"id", encode(job.id)},
+               {"source", encode(job.source)},
+               {"job_url", encode(job.job_url)},
+               {"queued_at_ms", encode(std::max(queued_at, std::chrono::milliseconds(0)))},
+               {"flow", flow_to_json(job.flow)},
+               {"repository", repository_to_json(job.repository, secrets)},
+               {"publish", publish_to_json(job.publish)},
+               {"variables", std::move(variables)},
+               {"limits", limits_to_json(job.limits)},
+               {"network", encode(job.network)},
+               {"pull_policy", encode(job.pull_policy)},
+               {"ca_file", encode(job.ca_file)},
+               {"registry_auth_file", encode(job.registry_auth_file)},
+               {"masking_also", encode(job.masking_also)},
+               {"masking_never", encode(job.masking_never)}};
+  if (secrets == Secrets::omit) json["omitted_variables"] = std::move(omitted);
+  return json;
+}
+
+Result<Job> job_from_json(const nlohmann::json& json) {
+  Job job;
+  ObjectReader reader(json, "");
+  int version = 0;
+  reader.read("version", version);
+  if (reader.wrong().empty() && version != json_version) {
+    return Error{ErrorCode::invalid_input, "the job's version is " + std::to_string(version) +
+                                               ", and this program reads version 1"};
+  }
+  std::chrono::milliseconds queued_at{0};
+  reader.read("id", job.id)
+      .read("source", job.source)
+      .read("job_url", job.job_url)
+      .read("queued_at_ms", queued_at)
+      .object("flow", [&](ObjectReader& flow) { read_flow(flow, job.flow); })
+      .object("repository", [&](ObjectReader& r) { read_repository(r, job.repository); })
+      .object("publish", [&](ObjectReader& publish) { read_publish(publish, job.publish); })
+      .objects("variables",
+               [&](ObjectReader& item) {
+                 Variable& variable = job.variables.emplace_back();
+                 item.read("name", variable.name)
+                     .read("value", variable.value)
+                     .read("masked", variable.masked)
+                     .read("file", variable.file)
+                     .read("raw", variable.raw)
+                     .read("origin", variable.origin);
+               })
+      .object("limits", [&](ObjectReader& limits) { read_limits(limits, job.limits); })
+      .read("network", job.network)
+      .read("pull_policy", job.pull_policy)
+      .read("ca_file", job.ca_file)
+      .read("registry_auth_file", job.registry_auth_file)
+      .read("masking_also", job.masking_also)
+      .read("masking_never", job.masking_never);
+  if (!reader.wrong().empty()) {
+    return Error{ErrorCode::invalid_input,
+                 "the job is not readable: " + reader.wrong() + " has a wrong type or value"};
+  }
+  if (!is_valid_id(job.id)) {
+    return Error{ErrorCode::invalid_input,
+                 "the job is not readable: id must be 1 to 64 of 0-9, a-z and -"};
+  }
+  job.queued_at = std::chrono::system_clock::time_point(queued_at);
+  return job;
+}
+
+}  // namespace flow_runner

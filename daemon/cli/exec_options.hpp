@@ -1,0 +1,79 @@
+// ExecOptions: what a person typed after `flow-runner exec`, checked as far as words alone allow.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/flow.hpp"
+#include "config/job.hpp"
+#include "config/result.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace flow_runner::cli {
+
+/// The words as typed; the command line parser writes here.
+struct ExecArguments {
+  std::string flow, repo, ref, workload_ref, event = "mention", git_token_from, image, pull,
+                                             network, memory, cpus, pids, timeout, ca_file,
+                                             state_dir;
+  std::optional<std::string> input, input_file, context, context_file;
+  std::vector<std::string> vars, secrets;
+  bool push = false, push_local = false, include_uncommitted = false, with_git_token = false,
+       plan = false, json = false;
+  int verbose = 0;
+};
+
+/// Where a text comes from: given, from a file (`-`: standard input), or nothing.
+struct TextSource {
+  std::optional<std::string> text;
+  std::string file;
+};
+
+/// A secret's name and the file that holds it; no file: the environment.
+struct SecretSource {
+  std::string name;
+  std::filesystem::path file;
+};
+
+enum class DirtyTree { refused, included };  ///< what to do with uncommitted files
+enum class GitToken { withheld, injected };  ///< whether the script of a dry run sees the token
+
+struct ExecOptions {
+  std::string flow;  ///< empty: the only one of the repository
+  std::string repo;  ///< folder or address; empty: the current folder's repository
+  std::string ref, workload_ref;
+  TextSource input, context;
+  std::string event;
+  std::vector<std::pair<std::string, std::string>> variables;
+  std::vector<SecretSource> secrets;
+  std::string git_token_from;
+  std::string image;
+  std::optional<PullPolicy> pull;
+  std::optional<NetworkMode> network;
+  ResourceLimits limits;
+  std::optional<std::chrono::milliseconds> timeout;
+  std::filesystem::path ca_file, state_dir;
+  PublishMode publish = PublishMode::none;
+  DirtyTree dirty = DirtyTree::refused;
+  GitToken git_token = GitToken::withheld;
+};
+
+/// Declares the options; `arguments` must outlive `app`.
+void add_exec_options(CLI::App& app, ExecArguments& arguments);
+
+/// Checks and reads the words: invalid_input names the option and the cure, and never repeats what
+/// could be a secret's value.
+Result<ExecOptions> read_exec_options(const ExecArguments& arguments);
+
+/// Reads `NAME` or `NAME=@FILE`; anything else after `=` is refused without being repeated.
+Result<SecretSource> read_secret_option(const std::string& word);
+
+}  // namespace flow_runner::cli

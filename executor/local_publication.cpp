@@ -1,0 +1,95 @@
+#include "executor/local_publication.hpp"
+
+#include "sandbox/descriptor.hpp"
+
+namespace flow_runner {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::size_t max_git_file_bytes = 8192;
+
+bool has_line(std::string_view text, std::string_view line) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    if (text.substr(0, end) == line) return true;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return false;
+}
+
+/// A branch that a person has before them must not change under them.
+asio::awaitable<Result<void>> check_not_in_use(GitCommand command, std::string ref,
+                                               const GitContext& context,
+                                               Cancellation& cancellation) {
+  GitCommand list = command;
+  list.arguments = {"worktree", "list", "--porcelain"};
+  FR_CO_TRY(const std::string trees,
+            co_await run_git_checked(std::move(list), context, cancellation));
+  if (has_line(trees, "branch " + ref))
+    co_return Error{ErrorCode::denied,
+                    ref +
+                        " is checked out there: switch to another branch, or name "
+                        "another ref for the changes"};
+  GitCommand symbolic = command;
+  symbolic.arguments = {"symbolic-ref", "--quiet"};
+  symbolic.arguments.push_back(ref);
+  FR_CO_TRY(const RunOutput output, co_await run_git(std::move(symbolic), context, cancellation));
+  if (output.status.success())
+    co_return Error{ErrorCode::denied, ref + " is a symbolic ref there: name another one"};
+  co_return Result<void>();
+}
+
+}  // namespace
+
+fs::path local_git_folder(const fs::path& folder) {
+  const fs::path dot_git = folder / ".git";
+  std::error_code ignored;
+  if (fs::is_directory(dot_git, ignored)) return dot_git;
+  const auto content = read_file(dot_git, max_git_file_bytes);
+  constexpr std::string_view mark = "gitdir: ";
+  if (!content || !content->starts_with(mark)) return folder;
+  std::string target = content->substr(mark.size());
+  while (!target.empty() && (target.back() == '\n' || target.back() == '\r')) target.pop_back();
+  return folder / target;
+}
+
+asio::awaitable<Result<PushReport>> set_local_ref(RemoteUrl repository, fs::path from,
+                                                  std::string ref, std::string commit,
+                                                  std::optional<std::string> old_value,
+                                                  const GitContext& context,
+                                                  Cancellation& cancellation,
+                                                  std::chrono::milliseconds deadline) {
+  GitCommand base;
+  base.git_dir = local_git_folder(repository.path);
+  base.deadline = deadline;
+  FR_CO_CHECK(co_await check_not_in_use(base, ref, context, cancellation));
+
+  GitCommand fetch = base;
+  fetch.remote = RemoteUrl{RemoteUrl::Kind::local, {}, 0, from.string()};
+  fetch.arguments = {"fetch",
+                     "--no-tags",
+                     "--no-write-fetch-head",
+                     "--no-auto-maintenance",
+                     "--no-recurse-submodules",
+                     "--update-shallow"};
+  fetch.arguments.push_back(from.string());
+  fetch.arguments.push_back(commit);
+  FR_CO_CHECK(co_await run_git_checked(std::move(fetch), context, cancellation));
+
+  GitCommand update = base;
+  update.arguments = {"update-ref", "--no-deref", "-m", "flow-runner: changes of a job"};
+  update.arguments.push_back(ref);
+  update.arguments.push_back(commit);
+  // Forty zeros: the ref must not exist.
+  update.arguments.push_back(old_value.value_or(std::string(40, '0')));
+  const std::string what = describe(update);
+  FR_CO_TRY(const RunOutput output, co_await run_git(std::move(update), context, cancellation));
+  if (output.status.success()) co_return PushReport{PushAnswer::accepted, {}};
+  for (const char* phrase :
+       {"but expected", "reference already exists", "unable to resolve reference"})
+    if (output.stderr_text.find(phrase) != std::string::npos)
+      co_return PushReport{PushAnswer::moved, {}};
+  co_return git_failure(what, output.status.code, output.stderr_text, context.sanitize);
+}
+
+}  // namespace flow_runner
