@@ -11,8 +11,8 @@ namespace flow_runner {
 
 enum class Severity : std::uint8_t { error, warning };
 
-/// One mistake or doubt. Lines and columns count from 1, columns in characters; line 0: the whole file.
-/// The message is UTF-8 without control characters, bounded in length.
+/// One mistake or doubt. Lines and columns count from 1, columns in characters; line 0: the whole
+/// file. The message is UTF-8 without control characters, bounded in length.
 struct Diagnostic {
   int line = 0;
   int column = 0;
@@ -22,14 +22,15 @@ struct Diagnostic {
   bool operator==(const Diagnostic&) const = default;
 };
 
-/// `file:line:column: message`, `file:line:column: warning: message`, or without numbers for the whole file.
+/// `file:line:column: message`, `file:line:column: warning: message`, or without numbers for the
+/// whole file.
 std::string format_diagnostic(std::string_view path, const Diagnostic& diagnostic);
 
 /// Whether any of them is an error.
 bool has_error(const std::vector<Diagnostic>& diagnostics) noexcept;
 
-/// Collects diagnostics of one file. The number of each severity is bounded, so that a flood of warnings
-/// cannot push out an error.
+/// Collects diagnostics of one file. The number of each severity is bounded, so that a flood of
+/// warnings cannot push out an error.
 class DiagnosticList {
  public:
   explicit DiagnosticList(std::size_t max_of_each = 50) : max_of_each_(max_of_each) {}
@@ -49,8 +50,8 @@ class DiagnosticList {
   std::vector<Diagnostic> diagnostics_;
 };
 
-/// A piece of untrusted text for a message: in backticks, control and invisible characters and bytes that are
-/// not UTF-8 as \xNN, cut after about 60 bytes.
+/// A piece of untrusted text for a message: in backticks, control and invisible characters and
+/// bytes that are not UTF-8 as \xNN, cut after about 60 bytes.
 std::string shown(std::string_view text);
 
 }  // namespace flow_runner

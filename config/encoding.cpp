@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdint>
 #include <new>
-
 #include <openssl/evp.h>
 
 namespace flow_runner {

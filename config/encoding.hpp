@@ -8,8 +8,8 @@
 
 namespace flow_runner {
 
-/// SHA-256 of the bytes, as 64 lower-case hex digits. Throws std::bad_alloc when OpenSSL has no memory (or
-/// no SHA-256, which no supported build lacks).
+/// SHA-256 of the bytes, as 64 lower-case hex digits. Throws std::bad_alloc when OpenSSL has no
+/// memory (or no SHA-256, which no supported build lacks).
 std::string sha256_hex(std::string_view bytes);
 
 /// Standard alphabet, padded, without line breaks (RFC 4648, section 4).

@@ -141,7 +141,8 @@ class ExtensionReader {
     const bool number = status == std::errc() && end == text->data() + text->size();
     // Written so that not-a-number fails too.
     if (!number || !(cpus >= 0.01 && cpus <= max_cpus)) {
-      error(node, "`cpus` is a number of cores from 0.01 to 4096, such as 1.5, not " + shown(*text));
+      error(node,
+            "`cpus` is a number of cores from 0.01 to 4096, such as 1.5, not " + shown(*text));
       return;
     }
     extensions_.resources.cpus = cpus;
@@ -220,7 +221,8 @@ void read_extensions(const YamlNode& value, FlowExtensions& extensions,
   ExtensionReader(extensions, diagnostics).read(value);
 }
 
-// Recursion is bounded by the depth of the tree, and the count of visits by its weight (YamlLimits).
+// Recursion is bounded by the depth of the tree, and the count of visits by its weight
+// (YamlLimits).
 void read_command_list(const YamlNode& node, std::string_view what,
                        std::vector<std::string>& commands, DiagnosticList& diagnostics) {
   if (plain_type(node) == PlainType::null) return;

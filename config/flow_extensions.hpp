@@ -13,9 +13,10 @@ namespace flow_runner {
 
 inline constexpr std::string_view extensions_key = "x-flow-runner";
 
-/// Reads the mapping behind `x-flow-runner`. The list of keys is closed: an unknown one is an error, since a
-/// limit that is misspelt would silently not hold.
-void read_extensions(const YamlNode& value, FlowExtensions& extensions, DiagnosticList& diagnostics);
+/// Reads the mapping behind `x-flow-runner`. The list of keys is closed: an unknown one is an
+/// error, since a limit that is misspelt would silently not hold.
+void read_extensions(const YamlNode& value, FlowExtensions& extensions,
+                     DiagnosticList& diagnostics);
 
 /// Reads a list of commands; lists within it are flattened, as in GitLab's `script`.
 void read_command_list(const YamlNode& node, std::string_view what,

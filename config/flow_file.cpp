@@ -1,12 +1,11 @@
 #include "config/flow_file.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <unordered_set>
 
 #include "config/encoding.hpp"
@@ -20,7 +19,7 @@ namespace flow_runner {
 namespace {
 
 constexpr std::array<std::string_view, 7> known_keys = {
-    "image",     "commands",         "variables",    "injectGatewayToken",
+    "image",     "commands",         "variables",   "injectGatewayToken",
     "id_tokens", "report_artifacts", extensions_key};
 constexpr std::array<std::string_view, 3> image_keys = {"name", "entrypoint", "pull_policy"};
 constexpr std::size_t max_image_name_bytes = 2048;
@@ -70,12 +69,14 @@ class FlowReader {
     } else if (key.text == "injectGatewayToken") {
       check_gateway_token(key, value);
     } else if (key.text == "id_tokens") {
-      warn(key, "`id_tokens`: only GitLab can issue these, and only to its own jobs; give the "
-                "variables yourself in a local run");
+      warn(key,
+           "`id_tokens`: only GitLab can issue these, and only to its own jobs; give the "
+           "variables yourself in a local run");
       check_is_mapping(value, "`id_tokens`");
     } else if (key.text == "report_artifacts") {
-      warn(key, "`report_artifacts`: this runner uploads no reports; the files stay in the "
-                "workspace");
+      warn(key,
+           "`report_artifacts`: this runner uploads no reports; the files stay in the "
+           "workspace");
       check_is_mapping(value, "`report_artifacts`");
     } else {
       warn_unknown(key, known_keys, "flow", known_elsewhere(key.text));
@@ -184,9 +185,10 @@ class FlowReader {
   void read_variables(const YamlNode& key, const YamlNode& value) {
     if (plain_type(value) == PlainType::null) return;
     if (value.kind == YamlNode::Kind::mapping) {
-      diagnostics_.error(key.line, key.column,
-                         "`variables` is a list of names, not a mapping with values: write `- NAME` "
-                         "and define the value in GitLab's CI/CD settings or with --var");
+      diagnostics_.error(
+          key.line, key.column,
+          "`variables` is a list of names, not a mapping with values: write `- NAME` "
+          "and define the value in GitLab's CI/CD settings or with --var");
       return;
     }
     if (value.kind != YamlNode::Kind::sequence) {
@@ -202,10 +204,10 @@ class FlowReader {
     if (!name) return;
     if (!is_variable_name(*name)) {
       const bool dollar = name->starts_with('$');
-      diagnostics_.error(node.line, node.column,
-                         shown(*name) + " is no name of a variable: " +
-                             (dollar ? "write it without $"
-                                     : "use letters, digits and _, at most 255 of them"));
+      diagnostics_.error(
+          node.line, node.column,
+          shown(*name) + " is no name of a variable: " +
+              (dollar ? "write it without $" : "use letters, digits and _, at most 255 of them"));
       return;
     }
     if (!seen_variables_.insert(*name).second) {
@@ -220,8 +222,9 @@ class FlowReader {
       warn(value, "`injectGatewayToken` must be true or false: GitLab ignores all else");
       return;
     }
-    warn(key, "`injectGatewayToken`: GitLab adds AI_FLOW_AI_GATEWAY_TOKEN and "
-              "AI_FLOW_AI_GATEWAY_HEADERS to its own jobs; this runner adds nothing");
+    warn(key,
+         "`injectGatewayToken`: GitLab adds AI_FLOW_AI_GATEWAY_TOKEN and "
+         "AI_FLOW_AI_GATEWAY_HEADERS to its own jobs; this runner adds nothing");
   }
 
   void check_is_mapping(const YamlNode& value, std::string_view what) {

@@ -45,7 +45,8 @@ std::vector<Token> compile(std::string_view pattern) {
     if (part_begins && pattern.starts_with("**/")) {
       tokens.push_back({Kind::parts});
       pattern.remove_prefix(3);
-      // `**/` at the end names folders only: everything below any folder, and we match their content.
+      // `**/` at the end names folders only: everything below any folder, and we match their
+      // content.
       if (pattern.empty()) tokens.push_back({Kind::everything});
       continue;
     }
@@ -111,7 +112,9 @@ bool path_glob_match(std::string_view pattern, std::string_view path) {
           if (slash) below = true;
           break;
         case Kind::parts:
-        case Kind::everything: next[i] = 1; break;
+        case Kind::everything:
+          next[i] = 1;
+          break;
       }
     }
     reached.swap(next);

@@ -34,9 +34,8 @@ constexpr EnumName<PullPolicy> pull_policies[] = {{PullPolicy::always, "always"}
                                                   {PullPolicy::never, "never"}};
 constexpr EnumName<NetworkMode> network_modes[] = {{NetworkMode::none, "none"},
                                                    {NetworkMode::host, "host"}};
-constexpr EnumName<PublishMode> publish_modes[] = {{PublishMode::none, "none"},
-                                                   {PublishMode::remote, "remote"},
-                                                   {PublishMode::local, "local"}};
+constexpr EnumName<PublishMode> publish_modes[] = {
+    {PublishMode::none, "none"}, {PublishMode::remote, "remote"}, {PublishMode::local, "local"}};
 
 constexpr std::span<const EnumName<PullPolicy>> names_of(PullPolicy) { return pull_policies; }
 constexpr std::span<const EnumName<NetworkMode>> names_of(NetworkMode) { return network_modes; }
@@ -51,13 +50,9 @@ Json encode(const std::string& text) { return encode(std::string_view(text)); }
 Json encode(const std::filesystem::path& path) { return encode(path.native()); }
 Json encode(std::chrono::milliseconds duration) { return Json(duration.count()); }
 template <class T>
-  requires std::is_arithmetic_v<T>
-Json encode(T value) {
-  return Json(value);
-}
+requires std::is_arithmetic_v<T> Json encode(T value) { return Json(value); }
 template <class T>
-  requires std::is_enum_v<T>
-Json encode(T value) {
+requires std::is_enum_v<T> Json encode(T value) {
   for (const auto& entry : names_of(value)) {
     if (entry.value == value) return Json(entry.name);
   }
@@ -103,7 +98,9 @@ bool decode(const Json& json, bool& value) {
   return true;
 }
 bool decode(const Json& json, std::uint64_t& value) {
-  if (!json.is_number_unsigned()) return false;
+  // A number made in memory from a signed type is not "unsigned", however positive.
+  if (!json.is_number_integer()) return false;
+  if (!json.is_number_unsigned() && json.get<std::int64_t>() < 0) return false;
   value = json.get<std::uint64_t>();
   return true;
 }
@@ -122,13 +119,13 @@ bool decode(const Json& json, double& value) {
 }
 bool decode(const Json& json, std::chrono::milliseconds& duration) {
   std::uint64_t count = 0;
-  // Ten thousand years: all arithmetic on time points stays within 64 bits.
-  if (!decode(json, count) || count > 315'360'000'000'000ULL) return false;
+  // 126 years, also as a point in time: in nanoseconds, added to a clock, it stays within 64 bits.
+  if (!decode(json, count) || count > 4'000'000'000'000ULL) return false;
   duration = std::chrono::milliseconds(count);
   return true;
 }
 template <class T>
-  requires std::is_enum_v<T>
+requires std::is_enum_v<T>
 bool decode(const Json& json, T& value) {
   if (!json.is_string()) return false;
   for (const auto& entry : names_of(T{})) {
@@ -303,6 +300,7 @@ Json repository_to_json(const RepositorySpec& repository, Secrets secrets) {
                {"default_branch", encode(repository.default_branch)},
                {"include_work_tree", repository.include_work_tree},
                {"username", encode(repository.username)},
+               {"token_name", encode(repository.token_name)},
                {"depth", repository.depth}};
   if (secrets == Secrets::include) json["token"] = encode(repository.token.reveal());
   return json;
@@ -316,6 +314,7 @@ void read_repository(ObjectReader& reader, RepositorySpec& repository) {
       .read("include_work_tree", repository.include_work_tree)
       .read("username", repository.username)
       .read("token", repository.token)
+      .read("token_name", repository.token_name)
       .read("depth", repository.depth);
 }
 

@@ -104,7 +104,8 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
     if (*number > std::numeric_limits<std::uint64_t>::max() / known.factor) return no_size();
     return *number * known.factor;
   }
-  // Docker's `4g` and a disk maker's `4GB` differ by 7 %: whoever sets a limit should say which one.
+  // Docker's `4g` and a disk maker's `4GB` differ by 7 %: whoever sets a limit should say which
+  // one.
   for (const Unit& known : byte_units) {
     const std::string_view letter = known.name.substr(0, 1);
     if (same_ignoring_case(unit, letter) || same_ignoring_case(unit, std::string(letter) + "B") ||

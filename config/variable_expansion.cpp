@@ -8,9 +8,7 @@ namespace {
 
 constexpr std::size_t none = static_cast<std::size_t>(-1);
 
-bool is_name_start(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-}
+bool is_name_start(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_'; }
 
 bool is_name_part(char c) { return is_name_start(c) || (c >= '0' && c <= '9'); }
 

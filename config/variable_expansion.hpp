@@ -16,7 +16,7 @@ inline constexpr std::size_t max_expanded_total_bytes = 8 * 1024 * 1024;
 
 /// One variable in, and out with its value expanded.
 struct ExpansionEntry {
-  std::string name;     ///< unique in the list
+  std::string name;  ///< unique in the list
   Secret value;
   bool raw = true;      ///< the value is not expanded, but may be referred to
   bool opaque = false;  ///< references to this one stay as written (file variables)
@@ -29,12 +29,14 @@ struct ExpansionProblems {
   std::vector<std::string> too_large;  ///< would exceed the limits above
 };
 
-/// Expands `$NAME` and `${NAME}` to the expanded value of that entry and `$$` to `$`, in an order in which
-/// what is referred to comes first, as GitLab sorts them. What was put in is not read again; names that are
-/// not in the list stay as written. Time and memory are bounded by the limits, whatever the values are.
+/// Expands `$NAME` and `${NAME}` to the expanded value of that entry and `$$` to `$`, in an order
+/// in which what is referred to comes first, as GitLab sorts them. What was put in is not read
+/// again; names that are not in the list stay as written. Time and memory are bounded by the
+/// limits, whatever the values are.
 ExpansionProblems expand_variables(std::vector<ExpansionEntry>& entries);
 
-/// Whether a text refers to the name as `$NAME` or `${NAME`, the name ending there (for `${NAME:-x}` too).
+/// Whether a text refers to the name as `$NAME` or `${NAME`, the name ending there (for
+/// `${NAME:-x}` too).
 bool refers_to(std::string_view text, std::string_view name);
 
 }  // namespace flow_runner

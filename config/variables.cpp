@@ -86,7 +86,8 @@ class SecretCollector {
   /// A value of the job: itself when it is secret, and what is secret inside it.
   void add_variable(const std::string& name, std::string_view value, bool secret, bool marked) {
     if (secret) add(name, value, marked);
-    // Not in what a commenter wrote: their text must not make common words secrets and so stop a push.
+    // Not in what a commenter wrote: their text must not make common words secrets and so stop a
+    // push.
     if (secret || !name.starts_with(untrusted_prefix)) add(name, url_password(value), marked);
     if (secret && upper_case(name).find("HEADERS") != std::string::npos) add_headers(name, value);
   }
@@ -117,7 +118,9 @@ class Resolver {
   explicit Resolver(const Job& job) : job_(job), collector_(out_.secrets) {}
 
   ResolvedVariables run() {
-    collector_.add("repository token", job_.repository.token.reveal(), true);
+    const std::string& token_name = job_.repository.token_name;
+    collector_.add(token_name.empty() ? "repository token" : token_name,
+                   job_.repository.token.reveal(), true);
     choose();
     expand();
     reserve_own_files();
@@ -163,7 +166,8 @@ class Resolver {
         if (named_by_a_command(job_.flow, variable.name)) {
           chosen_.push_back(&variable);
         } else if (listed.count(variable.name) > 0) {
-          warn(variable.name + " is withheld although the flow lists it: name it in a command as $" +
+          warn(variable.name +
+               " is withheld although the flow lists it: name it in a command as $" +
                variable.name + " to get it");
         }
         continue;
@@ -182,7 +186,8 @@ class Resolver {
     }
   }
 
-  /// Only what reaches the script can be expanded into it: else a reference would be a way around the list.
+  /// Only what reaches the script can be expanded into it: else a reference would be a way around
+  /// the list.
   void expand() {
     for (const Variable* variable : chosen_) {
       entries_.push_back({variable->name, variable->value, variable->raw, variable->file,
@@ -238,9 +243,9 @@ class Resolver {
     if (cut) {
       in_environment = Secret(std::string(utf8_prefix(value, max_environment_value_bytes)));
       if (entry.secret) collector_.add(name, in_environment.reveal(), marked);
-      warn(name + " has " + std::to_string(value.size()) + " bytes: the environment holds the first " +
-           std::to_string(in_environment.size()) + ", the file $" + name + std::string(file_suffix) +
-           " all of them");
+      warn(name + " has " + std::to_string(value.size()) +
+           " bytes: the environment holds the first " + std::to_string(in_environment.size()) +
+           ", the file $" + name + std::string(file_suffix) + " all of them");
     }
     out_.environment.push_back(
         {name, std::move(in_environment), entry.secret, false, variable.origin});
@@ -257,8 +262,9 @@ class Resolver {
       if (given_.count(name) > 0 || !is_variable_name(name)) continue;
       std::string text = "the flow lists " + name + ", but nobody gave it: ";
       if (!local) {
-        text += "in GitLab it is not defined for the project or its groups, or it is protected "
-                "(workload refs are not), or its environment scope is not *";
+        text +=
+            "in GitLab it is not defined for the project or its groups, or it is protected "
+            "(workload refs are not), or its environment scope is not *";
       } else if (is_secret_name(name)) {
         text += "give it with --secret " + name;
       } else {
@@ -270,11 +276,13 @@ class Resolver {
 
   void warn_total_size() {
     std::size_t total = 0;
-    for (const auto& variable : out_.environment) total += variable.name.size() + variable.value.size();
+    for (const auto& variable : out_.environment)
+      total += variable.name.size() + variable.value.size();
     if (total <= comfortable_environment_bytes) return;
-    warn("the variables take " + std::to_string(total) +
-         " bytes in all: commands may fail with \"argument list too long\", since the kernel allows "
-         "2 MiB");
+    warn(
+        "the variables take " + std::to_string(total) +
+        " bytes in all: commands may fail with \"argument list too long\", since the kernel allows "
+        "2 MiB");
   }
 
   const Job& job_;

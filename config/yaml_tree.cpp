@@ -5,7 +5,6 @@
 #include <new>
 #include <streambuf>
 #include <unordered_map>
-
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>
@@ -46,6 +45,18 @@ class LineIndex {
     return {static_cast<int>(line) + 1, static_cast<int>(characters) + 1};
   }
 
+  /// Everything from the mark to the end of the text.
+  [[nodiscard]] std::string_view rest(const YAML::Mark& mark) const {
+    if (mark.is_null() || mark.line < 0) return {};
+    const auto line = static_cast<std::size_t>(mark.line);
+    if (line >= lines_.size()) return {};
+    const auto column =
+        std::min(static_cast<std::size_t>(std::max(mark.column, 0)), lines_[line].size());
+    const char* begin = lines_[line].data() + column;
+    const char* end = lines_.back().data() + lines_.back().size();
+    return {begin, static_cast<std::size_t>(end - begin)};
+  }
+
   [[nodiscard]] bool begins_with_tab(int line) const {
     if (line < 1 || static_cast<std::size_t>(line) > lines_.size()) return false;
     const std::string_view text = lines_[static_cast<std::size_t>(line) - 1];
@@ -73,7 +84,8 @@ bool check_characters(std::string_view text, DiagnosticList& diagnostics, bool& 
     const CharacterClass kind = classify_character(symbol);
     if (kind == CharacterClass::dangerous) {
       dangerous = true;
-      // A control character can only be there by accident or malice, and readers disagree about them.
+      // A control character can only be there by accident or malice, and readers disagree about
+      // them.
       if (length <= 2) readable = false;
       diagnostics.error(place.line, place.column,
                         "the character " + code_point_name(symbol) +
@@ -92,7 +104,8 @@ bool check_characters(std::string_view text, DiagnosticList& diagnostics, bool& 
   return readable;
 }
 
-/// The first character of a scalar that only an escape such as "\e" can have brought in; empty: none.
+/// The first character of a scalar that only an escape such as "\e" can have brought in; empty:
+/// none.
 std::string_view first_dangerous(std::string_view text) {
   while (!text.empty()) {
     const std::size_t length = utf8_length(text);
@@ -101,6 +114,26 @@ std::string_view first_dangerous(std::string_view text) {
     text.remove_prefix(length);
   }
   return {};
+}
+
+/// Whether a quoted scalar, perhaps behind an anchor or a tag, has no closing quote.
+bool is_unclosed(std::string_view text) {
+  while (text.starts_with('&') || text.starts_with('!')) {
+    text.remove_prefix(std::min(text.find_first_of(" \t\r\n"), text.size()));
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+  }
+  if (text.empty() || (text.front() != '"' && text.front() != '\'')) return false;
+  const char quote = text.front();
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    if (quote == '"' && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == quote) {
+      const bool doubled = quote == '\'' && i + 1 < text.size() && text[i + 1] == quote;
+      if (!doubled) return false;
+      ++i;
+    }
+  }
+  return true;
 }
 
 /// Ends the reading from within the YAML parser; the reason is a diagnostic already.
@@ -114,8 +147,27 @@ class TreeBuilder final : public YAML::EventHandler {
 
   [[nodiscard]] YamlNodePtr root() const { return root_; }
 
-  void OnDocumentStart(const YAML::Mark&) override {}
-  void OnDocumentEnd() override {}
+  /// To yaml-cpp, text that does not belong to the first document begins a second one, with or
+  /// without a
+  /// `---`. GitLab would ignore or refuse it; a reader of the file would believe that it counts.
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (documents_++ == 0) return;
+    const Place place = lines_.place(mark);
+    diagnostics_.error(
+        place.line, place.column,
+        "the first YAML document has ended above, and only that one is read: check the "
+        "indentation, or remove what follows");
+    throw Stop{};
+  }
+  /// yaml-cpp takes the end of the file for a missing closing quote when it follows a line feed;
+  /// what such a scalar has swallowed is everything, so it is the last one.
+  void OnDocumentEnd() override {
+    if (!is_unclosed(lines_.rest(last_quoted_))) return;
+    const Place place = lines_.place(last_quoted_);
+    diagnostics_.error(place.line, place.column, "not valid YAML: this quote is never closed");
+    root_.reset();
+    throw Stop{};
+  }
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     add(make(YamlNode::Kind::null, mark), anchor);
@@ -144,6 +196,7 @@ class TreeBuilder final : public YAML::EventHandler {
     auto node = make(YamlNode::Kind::scalar, mark);
     node->text = value;
     node->plain = tag == "?";
+    if (!node->plain) last_quoted_ = mark;
     // Else aliases of one long text would multiply its bytes.
     const std::size_t extra = value.size() / yaml_bytes_per_node;
     count(extra, {node->line, node->column});
@@ -276,8 +329,10 @@ class TreeBuilder final : public YAML::EventHandler {
   DiagnosticList& diagnostics_;
   std::vector<Open> open_;
   std::unordered_map<YAML::anchor_t, YamlNodePtr> anchors_;
+  int documents_ = 0;
   std::size_t nodes_ = 0;
   bool alias_seen_ = false;
+  YAML::Mark last_quoted_ = YAML::Mark::null_mark();
   YamlNodePtr root_;
 };
 
@@ -294,11 +349,13 @@ class ViewBuffer final : public std::streambuf {
 /// What yaml-cpp says, in our words where they help more.
 std::string syntax_message(const YAML::Exception& error, const LineIndex& lines, int line) {
   std::string reason = error.msg.substr(0, 200);
-  const bool printable = std::all_of(reason.begin(), reason.end(),
-                                     [](char c) { return c >= 0x20 && c < 0x7F; });
+  const bool printable =
+      std::all_of(reason.begin(), reason.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
   std::string message = "not valid YAML" + (printable ? ": " + reason : std::string());
   if (lines.begins_with_tab(line)) {
     message += "; indent with spaces, not with tabs";
+  } else if (reason == "end of map not found" || reason == "end of sequence not found") {
+    message += "; check the indentation";
   } else if (reason == "illegal map value") {
     message += "; a text with `: ` in it needs quotes, or `|` and a line of its own";
   }
@@ -307,7 +364,8 @@ std::string syntax_message(const YAML::Exception& error, const LineIndex& lines,
 
 }  // namespace
 
-YamlNodePtr read_yaml(std::string_view bytes, const YamlLimits& limits, DiagnosticList& diagnostics) {
+YamlNodePtr read_yaml(std::string_view bytes, const YamlLimits& limits,
+                      DiagnosticList& diagnostics) {
   if (bytes.size() > limits.max_bytes) {
     diagnostics.error(0, 0,
                       "the file is larger than " + std::to_string(limits.max_bytes) +
@@ -329,11 +387,9 @@ YamlNodePtr read_yaml(std::string_view bytes, const YamlLimits& limits, Diagnost
       empty->line = empty->column = 1;
       return empty;
     }
-    if (parser) {
-      diagnostics.warning(0, 0, "only the first YAML document of the file is read");
-    }
+    parser.HandleNextDocument(builder);
   } catch (const Stop&) {
-    return nullptr;
+    return builder.root();
   } catch (const YAML::Exception& error) {
     const Place place = lines.place(error.mark);
     diagnostics.error(place.line, place.column, syntax_message(error, lines, place.line));

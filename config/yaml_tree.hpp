@@ -1,4 +1,5 @@
-// YAML tree: untrusted YAML as a small tree with places, within fixed bounds; yaml-cpp stays behind it.
+// YAML tree: untrusted YAML as a small tree with places, within fixed bounds; yaml-cpp stays behind
+// it.
 #pragma once
 
 #include <cstddef>
@@ -25,8 +26,9 @@ struct YamlNode {
   int column = 0;      ///< from 1, in characters
   std::string text;    ///< a scalar's; UTF-8
   bool plain = false;  ///< a scalar without quotes: true, 12 and ~ are then no strings to GitLab
-  std::vector<YamlNodePtr> items;                            ///< a sequence's
-  std::vector<std::pair<YamlNodePtr, YamlNodePtr>> entries;  ///< a mapping's; keys are scalars, no two equal
+  std::vector<YamlNodePtr> items;  ///< a sequence's
+  std::vector<std::pair<YamlNodePtr, YamlNodePtr>>
+      entries;  ///< a mapping's; keys are scalars, no two equal
 
   std::size_t weight = 1;  ///< nodes from here down, as max_nodes counts them
   int height = 1;          ///< levels from here down
@@ -42,11 +44,13 @@ struct YamlLimits {
   std::size_t max_nodes = 10'000;
 };
 
-
-/// Reads the first document into a tree; null when it could not be read, which is then an error in
-/// `diagnostics`. With lesser errors (a double key) there is a tree and an error: keep looking for more. Errors: size, bytes that are not UTF-8, control and bidirectional-override
-/// characters (escaped ones too), syntax, depth, node count, double keys, keys that are not scalars, merge keys,
-/// tags, an alias in its own anchor. Warnings: other invisible characters, aliases, further documents.
-YamlNodePtr read_yaml(std::string_view bytes, const YamlLimits& limits, DiagnosticList& diagnostics);
+/// Reads the one document of a file into a tree; null when it could not be read, which is then an
+/// error in `diagnostics`. With lesser errors (a double key) there is a tree and an error: keep
+/// looking for more. Errors: size, bytes that are not UTF-8, control and bidirectional-override
+/// characters (escaped ones too), syntax, depth, node count, double keys, keys that are not
+/// scalars, merge keys, tags, an alias in its own anchor, a second document. Warnings: other
+/// invisible characters, aliases.
+YamlNodePtr read_yaml(std::string_view bytes, const YamlLimits& limits,
+                      DiagnosticList& diagnostics);
 
 }  // namespace flow_runner

@@ -63,16 +63,24 @@ PlainType plain_type(const YamlNode& node) {
 
 std::string_view describe(const YamlNode& node) {
   switch (node.kind) {
-    case YamlNode::Kind::null: return "empty";
-    case YamlNode::Kind::sequence: return "a list";
-    case YamlNode::Kind::mapping: return "a mapping";
-    case YamlNode::Kind::scalar: break;
+    case YamlNode::Kind::null:
+      return "empty";
+    case YamlNode::Kind::sequence:
+      return "a list";
+    case YamlNode::Kind::mapping:
+      return "a mapping";
+    case YamlNode::Kind::scalar:
+      break;
   }
   switch (plain_type(node)) {
-    case PlainType::null: return "empty";
-    case PlainType::boolean: return "a boolean";
-    case PlainType::number: return "a number";
-    case PlainType::text: break;
+    case PlainType::null:
+      return "empty";
+    case PlainType::boolean:
+      return "a boolean";
+    case PlainType::number:
+      return "a number";
+    case PlainType::text:
+      break;
   }
   return "a text";
 }
@@ -83,7 +91,8 @@ std::string_view closest(std::string_view key, std::span<const std::string_view>
   const std::string lower = lower_case(key);
   std::string_view best;
   // A third of the letters wrong is no typing mistake any more.
-  std::size_t best_distance = std::min<std::size_t>(3, std::max<std::size_t>(key.size() / 3, 1) + 1);
+  std::size_t best_distance =
+      std::min<std::size_t>(3, std::max<std::size_t>(key.size() / 3, 1) + 1);
   for (const std::string_view candidate : known) {
     const std::size_t distance = edit_distance(lower, lower_case(candidate));
     if (distance < best_distance) {
@@ -104,9 +113,9 @@ const YamlNode* find_value(const YamlNode& mapping, std::string_view key) {
 std::optional<std::string> scalar_value(const YamlNode& node, std::string_view what,
                                         DiagnosticList& diagnostics) {
   if (node.kind == YamlNode::Kind::scalar && plain_type(node) != PlainType::null) return node.text;
-  diagnostics.error(node.line, node.column,
-                    std::string(what) + " must be a single value, but this is " +
-                        std::string(describe(node)));
+  diagnostics.error(
+      node.line, node.column,
+      std::string(what) + " must be a single value, but this is " + std::string(describe(node)));
   return std::nullopt;
 }
 

@@ -1,4 +1,5 @@
-// YAML values: reads texts, numbers and lists out of a YAML tree and says clearly what else was there.
+// YAML values: reads texts, numbers and lists out of a YAML tree and says clearly what else was
+// there.
 #pragma once
 
 #include <cstdint>

@@ -25,11 +25,14 @@ Result<std::string> AgentHistory::import(const ObjectId& id, ObjectType type) {
     return Error{ErrorCode::invalid_input,
                  "object " + id.hex() + " is no " + std::string(to_string(type))};
   }
+  // Before it is written: the quarantine must hold nothing that a checking git would stumble over.
+  if (type == ObjectType::tree) FR_CHECK(parse_untrusted_tree(object->data));
+  if (type == ObjectType::commit) FR_CHECK(parse_commit(object->data));
   FR_CHECK(quarantine_.write(type, object->data));
   return std::move(object->data);
 }
 
-Result<void> AgentHistory::import_tree(const ObjectId& root) {
+Result<void> AgentHistory::import_tree(const ObjectId& root, Added& added) {
   std::vector<ObjectId> pending{root};
   while (!pending.empty()) {
     const ObjectId id = pending.back();
@@ -59,19 +62,31 @@ Result<void> AgentHistory::import_tree(const ObjectId& root) {
       }
     }
     trees_.insert(id);
+    added.trees.push_back(id);
   }
   return {};
 }
 
-Result<void> AgentHistory::import_commit(const ObjectId& id) {
+Result<void> AgentHistory::import_commit(const ObjectId& id, Added& added) {
   FR_TRY(const std::string data, import(id, ObjectType::commit));
   FR_TRY(ParsedCommit commit, parse_commit(data));
-  FR_CHECK(import_tree(commit.tree));
+  FR_CHECK(import_tree(commit.tree, added));
   commits_.emplace(id, std::move(commit));
+  added.commits.push_back(id);
   return {};
 }
 
 Result<std::vector<ObjectId>> AgentHistory::take(const ObjectId& tip) {
+  Added added;
+  if (auto imported = import_line(tip, added); !imported) {
+    for (const auto& id : added.commits) commits_.erase(id);
+    for (const auto& id : added.trees) trees_.erase(id);
+    return imported.error();
+  }
+  return in_order(tip);
+}
+
+Result<void> AgentHistory::import_line(const ObjectId& tip, Added& added) {
   std::vector<ObjectId> pending{tip};
   while (!pending.empty()) {
     const ObjectId id = pending.back();
@@ -85,10 +100,10 @@ Result<std::vector<ObjectId>> AgentHistory::take(const ObjectId& tip) {
       continue;
     }
     if (commits_.size() >= limits_.max_commits) return over("commits", limits_.max_commits);
-    FR_CHECK(import_commit(id));
+    FR_CHECK(import_commit(id, added));
     for (const auto& parent : commits_.at(id).parents) pending.push_back(parent);
   }
-  return in_order(tip);
+  return {};
 }
 
 std::vector<ObjectId> AgentHistory::in_order(const ObjectId& tip) const {

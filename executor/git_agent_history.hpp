@@ -27,16 +27,26 @@ class AgentHistory {
 
   /// Imports all that `tip` reaches and the mirror does not hold: commits with well-formed trees,
   /// every object there and of the right type. Returns the new commits, parents first; none when
-  /// the mirror holds `tip`. invalid_input says what is broken, missing or over a limit.
+  /// the mirror holds `tip`. invalid_input says what is broken, missing or over a limit; objects
+  /// that were read by then stay behind, unreachable.
   Result<std::vector<ObjectId>> take(const ObjectId& tip);
+
+  /// A commit that take() has returned.
+  [[nodiscard]] const ParsedCommit& commit(const ObjectId& id) const { return commits_.at(id); }
 
   /// Whether `base`, a commit of the mirror, is `tip` or an ancestor of it; after take(tip). A base
   /// that is not found among the nearest commits of the mirror counts as no ancestor.
   [[nodiscard]] Result<bool> descends(const ObjectId& tip, const ObjectId& base) const;
 
  private:
-  Result<void> import_commit(const ObjectId& id);
-  Result<void> import_tree(const ObjectId& root);
+  /// What one take() has added, to be forgotten when it fails: it may lack what lies below.
+  struct Added {
+    std::vector<ObjectId> commits;
+    std::vector<ObjectId> trees;
+  };
+  Result<void> import_line(const ObjectId& tip, Added& added);
+  Result<void> import_commit(const ObjectId& id, Added& added);
+  Result<void> import_tree(const ObjectId& root, Added& added);
   Result<std::string> import(const ObjectId& id, ObjectType type);
   [[nodiscard]] std::vector<ObjectId> in_order(const ObjectId& tip) const;
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-
 #include <sys/mman.h>
 
 #include "executor/git_inflate.hpp"
@@ -62,11 +61,16 @@ Result<std::uint64_t> take_base_distance(std::string_view pack, std::size_t& at)
 
 std::optional<ObjectType> whole_type(unsigned type) noexcept {
   switch (type) {
-    case 1: return ObjectType::commit;
-    case 2: return ObjectType::tree;
-    case 3: return ObjectType::blob;
-    case 4: return ObjectType::tag;
-    default: return std::nullopt;
+    case 1:
+      return ObjectType::commit;
+    case 2:
+      return ObjectType::tree;
+    case 3:
+      return ObjectType::blob;
+    case 4:
+      return ObjectType::tag;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -87,8 +91,7 @@ Result<void> InflationBudget::charge(std::uint64_t bytes) {
 
 Result<MappedFile> MappedFile::map(const OpenedFile& file) {
   if (file.size == 0) return MappedFile(std::string_view{});
-  void* memory =
-      mmap(nullptr, file.size, PROT_READ, MAP_PRIVATE, file.descriptor.get(), 0);
+  void* memory = mmap(nullptr, file.size, PROT_READ, MAP_PRIVATE, file.descriptor.get(), 0);
   if (memory == MAP_FAILED) return errno_error("cannot map a pack of the workspace");
   return MappedFile(std::string_view(static_cast<const char*>(memory), file.size));
 }

@@ -60,7 +60,7 @@ class AgentPack {
     bool delta = false;
     bool known = false;  ///< id and type are computed
     ObjectType type = ObjectType::blob;
-    ObjectId id;
+    ObjectId id = {};
   };
   struct Children;
 

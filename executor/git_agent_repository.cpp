@@ -1,8 +1,8 @@
 #include "executor/git_agent_repository.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 
 #include "config/ref_name.hpp"
 #include "executor/git_inflate.hpp"
@@ -84,8 +84,7 @@ std::optional<LooseHeader> parse_loose_header(std::string_view text) {
   }
   LooseHeader header{.bytes = end + 1};
   const auto digits = text.substr(space + 1, end - space - 1);
-  const auto parsed =
-      std::from_chars(digits.data(), digits.data() + digits.size(), header.size);
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), header.size);
   if (parsed.ec != std::errc{} || parsed.ptr != digits.data() + digits.size()) return std::nullopt;
   for (const ObjectType type :
        {ObjectType::commit, ObjectType::tree, ObjectType::blob, ObjectType::tag}) {
@@ -176,8 +175,7 @@ Result<void> AgentRepository::read_loose_refs() {
       for (const auto& name : names) pending.push_back(path + "/" + name);
     } else if (facts.kind == FileKind::regular && facts.size <= max_ref_file_bytes &&
                check_full_ref(path)) {
-      FR_TRY(const std::optional<std::string> text,
-             folder_.read_regular(path, max_ref_file_bytes));
+      FR_TRY(const std::optional<std::string> text, folder_.read_regular(path, max_ref_file_bytes));
       const auto id = ObjectId::parse(trimmed(text.value_or("")), "a ref");
       if (id) refs_.insert_or_assign(path, *id);
     }
@@ -265,8 +263,8 @@ Result<std::optional<RawObject>> AgentRepository::find_loose(const ObjectId& id)
   FR_TRY(const std::optional<OpenedFile> file, folder_.open_regular(path));
   if (!file) return std::optional<RawObject>{};
   if (file->size > budget_.max_object_bytes + (1U << 20U)) {
-    return bad_loose_object(id, "it is over the limit of " +
-                                    std::to_string(budget_.max_object_bytes) + " bytes");
+    return bad_loose_object(
+        id, "it is over the limit of " + std::to_string(budget_.max_object_bytes) + " bytes");
   }
   FR_TRY(const MappedFile mapped, MappedFile::map(*file));
   constexpr std::size_t max_header_bytes = 64;

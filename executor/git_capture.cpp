@@ -36,9 +36,18 @@ Result<Head> read_head(git_repository& source, git_repository& mirror) {
   Head head;
   head.hex = to_hex(id);
   FR_CHECK(git_check(git_commit_lookup(out(head.commit), &mirror, &id),
-                     "read HEAD's commit " + head.hex + " in the mirror"));
+                     "read HEAD's commit " + head.hex));
   FR_CHECK(git_check(git_commit_tree(out(head.tree), head.commit.get()), "read HEAD's tree"));
   return head;
+}
+
+/// The mirror's handle reads the source's objects too; nothing is written there.
+Result<void> lend_objects(git_repository& source, git_repository& mirror) {
+  GitBuffer path;
+  GitOdb objects;
+  FR_CHECK(git_check(git_repository_item_path(path.get(), &source, GIT_REPOSITORY_ITEM_OBJECTS), "find the objects"));
+  FR_CHECK(git_check(git_repository_odb(out(objects), &mirror), "open the mirror's objects"));
+  return git_check(git_odb_add_disk_alternate(objects.get(), std::string(path.view()).c_str()), "read the objects");
 }
 
 Result<GitStatusList> read_status(git_repository& source, const CaptureRequest& request) {
@@ -230,6 +239,7 @@ Result<CaptureInfo> capture_work_tree(const CaptureRequest& request) {
     return Error{ErrorCode::invalid_input, "the repository is bare: it has no work tree to capture"};
   }
   FR_CHECK(git_check(git_repository_open_bare(out(mirror), request.mirror.c_str()), "open the mirror"));
+  FR_CHECK(lend_objects(*source, *mirror));
   FR_TRY(const Head head, read_head(*source, *mirror));
   FR_TRY(const GitStatusList status, read_status(*source, request));
 

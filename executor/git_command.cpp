@@ -13,6 +13,7 @@ namespace {
 constexpr int configuration_fd = 8;
 constexpr int ca_bundle_fd = 7;
 constexpr std::size_t max_ca_bytes = 8 << 20;
+constexpr std::size_t max_git_file_bytes = 8192;
 
 /// In force on git's command line, and so before what a repository's own configuration says.
 constexpr std::array fixed_options = {
@@ -64,16 +65,8 @@ std::vector<std::string> names_of_local_repository(const std::filesystem::path& 
     if (!ignored && resolved != path) names.push_back(resolved.string());
   };
   add(folder);
-  const auto dot_git = folder / ".git";
-  add(dot_git);
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(dot_git, ignored)) return names;
-  const auto content = read_file(dot_git, 8192);
-  if (!content || !content->starts_with("gitdir: ")) return names;
-  std::string target = content->substr(8);
-  while (!target.empty() && (target.back() == '\n' || target.back() == '\r')) target.pop_back();
-  // A name with a line break would be a line of configuration.
-  if (target.find_first_of(std::string_view("\n\0", 2)) == std::string::npos) add(folder / target);
+  add(folder / ".git");
+  add(local_git_folder(folder));
   return names;
 }
 
@@ -143,6 +136,19 @@ std::vector<std::string> git_arguments(const GitCommand& command) {
 }
 
 }  // namespace
+
+std::filesystem::path local_git_folder(const std::filesystem::path& folder) {
+  const std::filesystem::path dot_git = folder / ".git";
+  std::error_code ignored;
+  if (std::filesystem::is_directory(dot_git, ignored)) return dot_git;
+  const auto content = read_file(dot_git, max_git_file_bytes);
+  constexpr std::string_view mark = "gitdir: ";
+  if (!content || !content->starts_with(mark)) return folder;
+  std::string target = content->substr(mark.size());
+  while (!target.empty() && (target.back() == '\n' || target.back() == '\r')) target.pop_back();
+  // A name with a line break would be a line of configuration.
+  return target.find('\n') == std::string::npos ? folder / target : folder;
+}
 
 std::string describe(const GitCommand& command) {
   const std::string verb = command.arguments.empty() ? std::string() : command.arguments.front();

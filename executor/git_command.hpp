@@ -40,6 +40,9 @@ struct GitCommand {
   std::size_t max_output = 4 << 20;  ///< of stdout and stderr each, in bytes
 };
 
+/// The git folder of a work tree's or bare repository's folder; a `.git` file is followed.
+std::filesystem::path local_git_folder(const std::filesystem::path& folder);
+
 /// "git fetch from https://host/group/project.git": for messages.
 std::string describe(const GitCommand& command);
 

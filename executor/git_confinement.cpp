@@ -3,21 +3,20 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <memory>
-#include <string>
-#include <vector>
-
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
+#include <memory>
 #include <sched.h>
 #include <seccomp.h>
+#include <string>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <vector>
 
 #include "sandbox/descriptor.hpp"
 
@@ -96,9 +95,8 @@ Result<void> change_root(const ConfinedFolders& folders) {
   places.push_back({.path = folders.quarantine, .attributes = inert, .mount = {}});
   for (auto& place : places) {
     if (!place.path.is_absolute()) {
-      return Error{ErrorCode::invalid_input,
-                   "cannot confine the take-over worker: " + place.path.string() +
-                       " is no absolute path"};
+      return Error{ErrorCode::invalid_input, "cannot confine the take-over worker: " +
+                                                 place.path.string() + " is no absolute path"};
     }
     place.path = place.path.lexically_normal();
     FR_CHECK(detach(place));
@@ -109,8 +107,8 @@ Result<void> change_root(const ConfinedFolders& folders) {
   });
   // Any folder serves as the place of the new root until it is the root.
   const char* spot = folders.quarantine.c_str();
-  if (mount("flow-runner", spot, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-            "size=1m,mode=0755") != 0) {
+  if (mount("flow-runner", spot, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=1m,mode=0755") !=
+      0) {
     return cannot("mount a tmpfs");
   }
   if (chdir(spot) != 0) return cannot("chdir");
@@ -174,24 +172,79 @@ Result<void> filter_calls() {
   };
   // What read, write and exit of a C++ program take, with libgit2's loose objects and zlib. No
   // program, process, thread, socket, mount, key or signal to others.
-  constexpr std::array allowed = {
-      SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64), SCMP_SYS(write), SCMP_SYS(writev),
-      SCMP_SYS(pwrite64), SCMP_SYS(lseek), SCMP_SYS(close), SCMP_SYS(fstat), SCMP_SYS(stat),
-      SCMP_SYS(lstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(fstatfs), SCMP_SYS(open),
-      SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(access), SCMP_SYS(faccessat),
-      SCMP_SYS(faccessat2), SCMP_SYS(getdents64), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
-      SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rename), SCMP_SYS(renameat),
-      SCMP_SYS(renameat2), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(link),
-      SCMP_SYS(linkat), SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(fchmodat),
-      SCMP_SYS(ftruncate), SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(utimensat),
-      SCMP_SYS(umask), SCMP_SYS(getcwd), SCMP_SYS(fcntl), SCMP_SYS(fadvise64), SCMP_SYS(mmap),
-      SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(brk),
-      SCMP_SYS(futex), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getppid), SCMP_SYS(getuid),
-      SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getrandom),
-      SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(uname),
-      SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(poll), SCMP_SYS(ppoll),
-      SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
-      SCMP_SYS(sigaltstack), SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group)};
+  constexpr std::array allowed = {SCMP_SYS(read),
+                                  SCMP_SYS(readv),
+                                  SCMP_SYS(pread64),
+                                  SCMP_SYS(write),
+                                  SCMP_SYS(writev),
+                                  SCMP_SYS(pwrite64),
+                                  SCMP_SYS(lseek),
+                                  SCMP_SYS(close),
+                                  SCMP_SYS(fstat),
+                                  SCMP_SYS(stat),
+                                  SCMP_SYS(lstat),
+                                  SCMP_SYS(newfstatat),
+                                  SCMP_SYS(statx),
+                                  SCMP_SYS(fstatfs),
+                                  SCMP_SYS(open),
+                                  SCMP_SYS(openat),
+                                  SCMP_SYS(openat2),
+                                  SCMP_SYS(access),
+                                  SCMP_SYS(faccessat),
+                                  SCMP_SYS(faccessat2),
+                                  SCMP_SYS(getdents64),
+                                  SCMP_SYS(readlink),
+                                  SCMP_SYS(readlinkat),
+                                  SCMP_SYS(mkdir),
+                                  SCMP_SYS(mkdirat),
+                                  SCMP_SYS(rename),
+                                  SCMP_SYS(renameat),
+                                  SCMP_SYS(renameat2),
+                                  SCMP_SYS(unlink),
+                                  SCMP_SYS(unlinkat),
+                                  SCMP_SYS(link),
+                                  SCMP_SYS(linkat),
+                                  SCMP_SYS(chmod),
+                                  SCMP_SYS(fchmod),
+                                  SCMP_SYS(fchmodat),
+                                  SCMP_SYS(ftruncate),
+                                  SCMP_SYS(fsync),
+                                  SCMP_SYS(fdatasync),
+                                  SCMP_SYS(utimensat),
+                                  SCMP_SYS(umask),
+                                  SCMP_SYS(getcwd),
+                                  SCMP_SYS(fcntl),
+                                  SCMP_SYS(fadvise64),
+                                  SCMP_SYS(mmap),
+                                  SCMP_SYS(munmap),
+                                  SCMP_SYS(mremap),
+                                  SCMP_SYS(mprotect),
+                                  SCMP_SYS(madvise),
+                                  SCMP_SYS(brk),
+                                  SCMP_SYS(futex),
+                                  SCMP_SYS(getpid),
+                                  SCMP_SYS(gettid),
+                                  SCMP_SYS(getppid),
+                                  SCMP_SYS(getuid),
+                                  SCMP_SYS(geteuid),
+                                  SCMP_SYS(getgid),
+                                  SCMP_SYS(getegid),
+                                  SCMP_SYS(getrandom),
+                                  SCMP_SYS(clock_gettime),
+                                  SCMP_SYS(gettimeofday),
+                                  SCMP_SYS(time),
+                                  SCMP_SYS(uname),
+                                  SCMP_SYS(sched_yield),
+                                  SCMP_SYS(sched_getaffinity),
+                                  SCMP_SYS(poll),
+                                  SCMP_SYS(ppoll),
+                                  SCMP_SYS(rt_sigaction),
+                                  SCMP_SYS(rt_sigprocmask),
+                                  SCMP_SYS(rt_sigreturn),
+                                  SCMP_SYS(sigaltstack),
+                                  SCMP_SYS(restart_syscall),
+                                  SCMP_SYS(exit),
+                                  SCMP_SYS(exit_group)};
   const std::unique_ptr<void, Release> filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)));
   if (!filter) return cannot("seccomp", ENOMEM);
   for (const int call : allowed) {
@@ -200,9 +253,8 @@ Result<void> filter_calls() {
     if (added != 0 && added != -EDOM) return cannot("seccomp", -added);
   }
   const int pid = getpid();
-  const int abort_rule =
-      seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                       SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(pid)));
+  const int abort_rule = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                                          SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(pid)));
   if (abort_rule != 0) return cannot("seccomp", -abort_rule);
   const int loaded = seccomp_load(filter.get());
   if (loaded != 0) return cannot("seccomp", -loaded);

@@ -48,7 +48,8 @@ Result<std::vector<Entry>> sorted_entries(git_repository& mirror, const git_oid&
 class DeltaPlanner {
  public:
   DeltaPlanner(git_repository& mirror, std::uint64_t max_changes) : mirror_(mirror) {
-    plan_.checkout.max_entries = max_changes;
+    // The top folder counts as an entry.
+    plan_.checkout.max_entries = max_changes + 1;
   }
 
   Result<DeltaPlan> run(const git_oid& old_tree, const git_oid& new_tree, CachedTree cache) {
@@ -146,7 +147,8 @@ class DeltaPlanner {
   }
 
   Result<void> check_limit() {
-    if (plan_.whiteouts.size() + plan_.checkout.files.size() < plan_.checkout.max_entries) return {};
+    const CheckoutPlan& checkout = plan_.checkout;
+    if (plan_.whiteouts.size() + checkout.files.size() + checkout.folders.size() < checkout.max_entries) return {};
     plan_.checkout.over_limit = true;
     return Error{ErrorCode::invalid_input, "too many changes for a delta"};
   }

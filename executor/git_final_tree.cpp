@@ -109,8 +109,7 @@ class FinalTree {
     }
     for (auto& candidate : found.candidates) paths.push_back(std::move(candidate.path));
     auto& nested = request_.listing.nested_repositories;
-    nested.insert(nested.end(), found.nested_repositories.begin(),
-                  found.nested_repositories.end());
+    nested.insert(nested.end(), found.nested_repositories.begin(), found.nested_repositories.end());
     std::sort(nested.begin(), nested.end());
     nested.erase(std::unique(nested.begin(), nested.end()), nested.end());
     return {};
@@ -124,13 +123,16 @@ class FinalTree {
       return pass_submodule(*submodule, facts);
     }
     switch (facts.kind) {
-      case FileKind::absent: return edit_.remove(path);
+      case FileKind::absent:
+        return edit_.remove(path);
       case FileKind::folder:
         if (before && before->mode != EntryMode::tree) return edit_.remove(path);
         return {};
-      case FileKind::other: return pass_special(path, before.has_value());
+      case FileKind::other:
+        return pass_special(path, before.has_value());
       case FileKind::regular:
-      case FileKind::symlink: return take_file(path, facts, before);
+      case FileKind::symlink:
+        return take_file(path, facts, before);
     }
     return {};
   }

@@ -1,4 +1,5 @@
-// The tree that a job's workspace amounts to: git's `add -A`, made from the paths that were touched.
+// The tree that a job's workspace amounts to: git's `add -A`, made from the paths that were
+// touched.
 #pragma once
 
 #include <cstddef>

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-
 #include <zlib.h>
 
 namespace flow_runner {
@@ -53,8 +52,8 @@ Result<Inflation> inflate_at_most(std::string_view input, std::uint64_t limit) {
   while (status != Z_STREAM_END && result.bytes.size() < room) {
     const std::size_t old_size = result.bytes.size();
     const std::size_t wanted = std::max(first_output, old_size);
-    const auto step = static_cast<std::size_t>(
-        std::min<std::uint64_t>({wanted, room - old_size, max_piece}));
+    const auto step =
+        static_cast<std::size_t>(std::min<std::uint64_t>({wanted, room - old_size, max_piece}));
     result.bytes.resize(old_size + step);
     const std::size_t piece = std::min(input.size() - taken, max_piece);
     state.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(input.data() + taken));

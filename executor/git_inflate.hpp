@@ -16,8 +16,8 @@ struct Inflation {
   bool complete = false;     ///< false: the limit came before the stream's end
 };
 
-/// Inflates the zlib stream at the start of `input` to at most `limit` bytes. Memory grows with what
-/// truly comes out, not with what a header promises. invalid_input: no good stream.
+/// Inflates the zlib stream at the start of `input` to at most `limit` bytes. Memory grows with
+/// what truly comes out, not with what a header promises. invalid_input: no good stream.
 Result<Inflation> inflate_at_most(std::string_view input, std::uint64_t limit);
 
 /// The sizes that a delta begins with.

@@ -25,18 +25,24 @@ std::optional<EntryMode> exact_mode(std::uint32_t mode) noexcept {
     case EntryMode::file:
     case EntryMode::executable:
     case EntryMode::symlink:
-    case EntryMode::gitlink: return static_cast<EntryMode>(mode);
+    case EntryMode::gitlink:
+      return static_cast<EntryMode>(mode);
   }
   return std::nullopt;
 }
 
 std::optional<EntryMode> mode_by_type(std::uint32_t mode) noexcept {
   switch (mode & 0170000) {
-    case 0040000: return EntryMode::tree;
-    case 0100000: return (mode & 0100) != 0 ? EntryMode::executable : EntryMode::file;
-    case 0120000: return EntryMode::symlink;
-    case 0160000: return EntryMode::gitlink;
-    default: return std::nullopt;
+    case 0040000:
+      return EntryMode::tree;
+    case 0100000:
+      return (mode & 0100) != 0 ? EntryMode::executable : EntryMode::file;
+    case 0120000:
+      return EntryMode::symlink;
+    case 0160000:
+      return EntryMode::gitlink;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -162,10 +168,14 @@ std::size_t ObjectIdHash::operator()(const ObjectId& id) const noexcept {
 
 std::string_view to_string(ObjectType type) noexcept {
   switch (type) {
-    case ObjectType::commit: return "commit";
-    case ObjectType::tree: return "tree";
-    case ObjectType::blob: return "blob";
-    case ObjectType::tag: return "tag";
+    case ObjectType::commit:
+      return "commit";
+    case ObjectType::tree:
+      return "tree";
+    case ObjectType::blob:
+      return "blob";
+    case ObjectType::tag:
+      return "tag";
   }
   return "blob";
 }

@@ -56,8 +56,8 @@ struct TreeEntry {
 /// tree at all (cut off, a name that is empty or holds '/').
 Result<std::vector<TreeEntry>> parse_tree(std::string_view data);
 
-/// The same for a tree that an agent made, with everything that a careful server refuses: `.`, `..`,
-/// all spellings of `.git`, entries that are double or not in git's order, other modes than
+/// The same for a tree that an agent made, with everything that a careful server refuses: `.`,
+/// `..`, all spellings of `.git`, entries that are double or not in git's order, other modes than
 /// EntryMode's, zero ids.
 Result<std::vector<TreeEntry>> parse_untrusted_tree(std::string_view data);
 
@@ -67,8 +67,9 @@ std::string format_tree(std::vector<TreeEntry> entries);
 /// Whether git's order has `left` before `right`: folders compare as if their name ended in '/'.
 bool tree_order(const TreeEntry& left, const TreeEntry& right) noexcept;
 
-/// Whether some file system takes `name` for `.git`: in any case, with characters that HFS+ ignores,
-/// as NTFS' short name `git~1`, with trailing dots, spaces or a stream, or after a backslash.
+/// Whether some file system takes `name` for `.git`: in any case, with characters that HFS+
+/// ignores, as NTFS' short name `git~1`, with trailing dots, spaces or a stream, or after a
+/// backslash.
 bool names_dot_git(std::string_view name);
 
 struct ParsedCommit {

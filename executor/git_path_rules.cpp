@@ -289,9 +289,12 @@ void LfsRules::add(const std::string& folder, std::string_view text) {
     const bool macro = name == "[attr]" || name.starts_with("[attr]");
     if (macro && name.size() > 6) words.insert(words.begin(), std::string_view(name).substr(6));
     for (const auto word : words) {
-      if (word == "filter=lfs") lfs = true;
-      else if (word.starts_with("filter=") || word == "-filter" || word == "!filter") lfs = false;
-      else if (std::find(macros_.begin(), macros_.end(), word) != macros_.end()) lfs = true;
+      if (word == "filter=lfs")
+        lfs = true;
+      else if (word.starts_with("filter=") || word == "-filter" || word == "!filter")
+        lfs = false;
+      else if (std::find(macros_.begin(), macros_.end(), word) != macros_.end())
+        lfs = true;
     }
     if (macro) {
       if (folder.empty() && lfs == true && !words.empty()) macros_.emplace_back(words.front());

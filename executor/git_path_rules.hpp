@@ -20,17 +20,17 @@ bool wildmatch(std::string_view pattern, std::string_view text);
 
 /// One line of such a file.
 struct PathPattern {
-  std::string pattern;       ///< without '!', leading and trailing '/'
+  std::string pattern;  ///< without '!', leading and trailing '/'
   bool negated = false;
   bool folders_only = false;
-  bool by_name = false;      ///< has no '/': compared with the last component only
+  bool by_name = false;  ///< has no '/': compared with the last component only
 
   /// `path` is relative to the folder of the file that holds the pattern.
   [[nodiscard]] bool matches(std::string_view path, FileKind kind) const;
 };
 
-/// Reads a .gitignore; blank lines and comments yield nothing. Patterns over 4096 bytes, which match
-/// no path, are dropped.
+/// Reads a .gitignore; blank lines and comments yield nothing. Patterns over 4096 bytes, which
+/// match no path, are dropped.
 std::vector<PathPattern> parse_ignore_file(std::string_view text);
 
 /// What the workspace's .gitignore files say of paths. Only regular files of at most 1 MiB count;

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-
 #include <git2/sys/odb_backend.h>
 #include <unistd.h>
+#include <unordered_map>
 
 #include "executor/git_handles.hpp"
 #include "sandbox/descriptor.hpp"
@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t max_config_bytes = 1 << 20;
 constexpr std::size_t max_shallow_bytes = 64 << 20;
 constexpr std::size_t small_file_bytes = 1 << 20;
+constexpr std::size_t max_cached_tree_bytes = 8 << 20;
 constexpr std::string_view our_config =
     "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfilemode = true\n"
     "[gc]\n\tauto = 0\n";
@@ -36,27 +37,37 @@ ObjectId from_git(const git_oid& oid) noexcept {
 
 git_object_t to_git(ObjectType type) noexcept {
   switch (type) {
-    case ObjectType::commit: return GIT_OBJECT_COMMIT;
-    case ObjectType::tree: return GIT_OBJECT_TREE;
-    case ObjectType::blob: return GIT_OBJECT_BLOB;
-    case ObjectType::tag: return GIT_OBJECT_TAG;
+    case ObjectType::commit:
+      return GIT_OBJECT_COMMIT;
+    case ObjectType::tree:
+      return GIT_OBJECT_TREE;
+    case ObjectType::blob:
+      return GIT_OBJECT_BLOB;
+    case ObjectType::tag:
+      return GIT_OBJECT_TAG;
   }
   return GIT_OBJECT_BLOB;
 }
 
 Result<ObjectType> from_git(git_object_t type) {
   switch (type) {
-    case GIT_OBJECT_COMMIT: return ObjectType::commit;
-    case GIT_OBJECT_TREE: return ObjectType::tree;
-    case GIT_OBJECT_BLOB: return ObjectType::blob;
-    case GIT_OBJECT_TAG: return ObjectType::tag;
-    default: return Error{ErrorCode::internal, "an object has a type that git does not know"};
+    case GIT_OBJECT_COMMIT:
+      return ObjectType::commit;
+    case GIT_OBJECT_TREE:
+      return ObjectType::tree;
+    case GIT_OBJECT_BLOB:
+      return ObjectType::blob;
+    case GIT_OBJECT_TAG:
+      return ObjectType::tag;
+    default:
+      return Error{ErrorCode::internal, "an object has a type that git does not know"};
   }
 }
 
 Result<void> check_folders(const fs::path& folder, const fs::path& mirror) {
   for (const auto& path : {folder, mirror}) {
-    // An alternates file has no way to write a line break, and takes `"` and `#` for more than text.
+    // An alternates file has no way to write a line break, and takes `"` and `#` for more than
+    // text.
     if (!path.is_absolute() || path.string().find_first_of("\n\"#") != std::string::npos) {
       return Error{ErrorCode::invalid_input, "'" + path.string() +
                                                  "' must be an absolute path without line "
@@ -91,6 +102,8 @@ struct Quarantine::Stores {
   std::uint64_t max_object_bytes = 0;
   GitOdb mirror;
   GitOdb own;
+  std::unordered_map<ObjectId, std::string, ObjectIdHash> trees;  ///< read before
+  std::size_t tree_bytes = 0;
   git_odb_backend* loose = nullptr;  ///< owned by `own`; writes past libgit2's repeated look-ups
 };
 
@@ -111,8 +124,8 @@ Result<void> Quarantine::create(const fs::path& folder, const fs::path& mirror) 
   if (failed) return errno_error("cannot set the mode of " + folder.string(), failed.value());
   FR_CHECK(replace_file(folder / "config", our_config, 0600));
   FR_CHECK(replace_file(folder / "HEAD", "ref: refs/heads/none\n", 0600));
-  FR_CHECK(replace_file(folder / "objects/info/alternates",
-                        (mirror / "objects").string() + "\n", 0600));
+  FR_CHECK(
+      replace_file(folder / "objects/info/alternates", (mirror / "objects").string() + "\n", 0600));
   if (fs::is_regular_file(fs::symlink_status(mirror / "shallow", failed))) {
     FR_TRY(const std::string shallow, read_file(mirror / "shallow", max_shallow_bytes));
     FR_CHECK(replace_file(folder / "shallow", shallow, 0600));
@@ -128,9 +141,9 @@ Result<Quarantine> Quarantine::open(const fs::path& folder, const fs::path& mirr
   FR_CHECK(git_check(git_odb_open(out(stores->mirror), (mirror / "objects").c_str()),
                      "cannot open the mirror's objects"));
   FR_CHECK(git_check(git_odb_new(out(stores->own)), "cannot open the quarantine"));
-  FR_CHECK(git_check(git_odb_backend_loose(&stores->loose, (folder / "objects").c_str(), 1, 0,
-                                           0700, 0400),
-                     "cannot open the quarantine"));
+  FR_CHECK(git_check(
+      git_odb_backend_loose(&stores->loose, (folder / "objects").c_str(), 1, 0, 0700, 0400),
+      "cannot open the quarantine"));
   if (const auto added = git_check(git_odb_add_backend(stores->own.get(), stores->loose, 1),
                                    "cannot open the quarantine");
       !added) {
@@ -157,8 +170,8 @@ Result<std::optional<ObjectType>> Quarantine::type_of(const ObjectId& id) const 
   git_odb* store = mirror_has(id) ? stores_->mirror.get() : stores_->own.get();
   std::size_t size = 0;
   git_object_t type = GIT_OBJECT_INVALID;
-  FR_CHECK(git_check(git_odb_read_header(&size, &type, store, &oid),
-                     "cannot read object " + id.hex()));
+  FR_CHECK(
+      git_check(git_odb_read_header(&size, &type, store, &oid), "cannot read object " + id.hex()));
   FR_TRY(const ObjectType known, from_git(type));
   return std::optional(known);
 }
@@ -166,26 +179,40 @@ Result<std::optional<ObjectType>> Quarantine::type_of(const ObjectId& id) const 
 Result<std::string> Quarantine::read(const ObjectId& id, ObjectType type) const {
   const Error absent{ErrorCode::invalid_input,
                      std::string(to_string(type)) + " " + id.hex() + " is missing"};
+  // A tree may be named a hundred thousand times; libgit2 keeps none of the larger ones.
+  if (type == ObjectType::tree) {
+    const auto cached = stores_->trees.find(id);
+    if (cached != stores_->trees.end()) return cached->second;
+  }
   if (!has(id)) return absent;
   const git_oid oid = to_git(id);
   git_odb* store = mirror_has(id) ? stores_->mirror.get() : stores_->own.get();
   std::size_t size = 0;
   git_object_t found = GIT_OBJECT_INVALID;
-  FR_CHECK(git_check(git_odb_read_header(&size, &found, store, &oid),
-                     "cannot read object " + id.hex()));
+  FR_CHECK(
+      git_check(git_odb_read_header(&size, &found, store, &oid), "cannot read object " + id.hex()));
   if (found != to_git(type)) {
     return Error{ErrorCode::invalid_input,
                  "object " + id.hex() + " is no " + std::string(to_string(type))};
   }
   if (size > stores_->max_object_bytes) {
-    return Error{ErrorCode::invalid_input,
-                 "object " + id.hex() + " has " + std::to_string(size) + " bytes, more than " +
-                     std::to_string(stores_->max_object_bytes)};
+    return Error{ErrorCode::invalid_input, "object " + id.hex() + " has " + std::to_string(size) +
+                                               " bytes, more than " +
+                                               std::to_string(stores_->max_object_bytes)};
   }
   GitOdbObject object;
   FR_CHECK(git_check(git_odb_read(out(object), store, &oid), "cannot read object " + id.hex()));
-  return std::string(static_cast<const char*>(git_odb_object_data(object.get())),
-                     git_odb_object_size(object.get()));
+  std::string data(static_cast<const char*>(git_odb_object_data(object.get())),
+                   git_odb_object_size(object.get()));
+  if (type == ObjectType::tree && data.size() < max_cached_tree_bytes / 8) {
+    if (stores_->tree_bytes + data.size() > max_cached_tree_bytes) {
+      stores_->trees.clear();
+      stores_->tree_bytes = 0;
+    }
+    stores_->tree_bytes += data.size();
+    stores_->trees.emplace(id, data);
+  }
+  return data;
 }
 
 Result<ObjectId> Quarantine::hash(ObjectType type, std::string_view data) {
@@ -199,24 +226,22 @@ Result<ObjectId> Quarantine::write(ObjectType type, std::string_view data) {
   FR_TRY(const ObjectId id, hash(type, data));
   if (has(id)) return id;
   const git_oid oid = to_git(id);
-  FR_CHECK(git_check(
-      stores_->loose->write(stores_->loose, &oid, data.data(), data.size(), to_git(type)),
-      "cannot write to the quarantine"));
+  FR_CHECK(
+      git_check(stores_->loose->write(stores_->loose, &oid, data.data(), data.size(), to_git(type)),
+                "cannot write to the quarantine"));
   return id;
 }
 
 Result<ObjectId> Quarantine::write_blob(int fd, std::uint64_t size) {
-  const Error changed{ErrorCode::unavailable,
-                      "a file of the workspace changed while it was read"};
+  const Error changed{ErrorCode::unavailable, "a file of the workspace changed while it was read"};
   if (size <= small_file_bytes) {
     FR_TRY(const std::string bytes, read_all(fd, small_file_bytes + 1, "a file of the workspace"));
     if (bytes.size() != size) return changed;
     return write(ObjectType::blob, bytes);
   }
   GitOdbStream stream;
-  FR_CHECK(git_check(
-      git_odb_open_wstream(out(stream), stores_->own.get(), size, GIT_OBJECT_BLOB),
-      "cannot write to the quarantine"));
+  FR_CHECK(git_check(git_odb_open_wstream(out(stream), stores_->own.get(), size, GIT_OBJECT_BLOB),
+                     "cannot write to the quarantine"));
   std::string piece(small_file_bytes, '\0');
   std::uint64_t written = 0;
   while (true) {

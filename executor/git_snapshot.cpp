@@ -188,7 +188,7 @@ Result<bool> index_names_lfs(git_repository& mirror, const IndexFile& index) {
 /// No value: the change is too big, or a tree cannot be used. Whatever the reason, the full checkout
 /// decides about the commit itself.
 std::optional<DeltaPlan> try_plan(git_repository& mirror, const Commit& commit, BaseSnapshot& base) {
-  const std::uint64_t limit = std::min(max_delta_changes, base.info.files / 4 + 1);
+  const std::uint64_t limit = std::min(max_delta_changes, base.info.files / 4);
   auto plan = plan_delta(mirror, base.tree, commit.tree, base.index.take_trees(), limit);
   if (!plan) return std::nullopt;
   return std::move(*plan);

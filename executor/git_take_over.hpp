@@ -10,11 +10,11 @@ namespace flow_runner {
 /// Reads the workspace `request.merged` and makes `request.quarantine` (absent or an empty folder
 /// before), a bare repository whose alternate is the mirror, with every object that is new.
 ///
-/// Before: all processes of the job are dead and nothing else writes to the four folders; libgit2 is
-/// initialised (GitLibrary); with `request.confine` the process has a single thread and CAP_SYS_ADMIN.
-/// With `request.confine` the process confines itself for good after it has listed the upper folder
-/// and before it reads any content (see git_confinement.hpp): afterwards it can do nothing but
-/// finish and end. Descriptors that are open already (stdout) stay usable.
+/// Before: all processes of the job are dead and nothing else writes to the four folders; libgit2
+/// is initialised (GitLibrary); with `request.confine` the process has a single thread and
+/// CAP_SYS_ADMIN. With `request.confine` the process confines itself for good after it has listed
+/// the upper folder and before it reads any content (see git_confinement.hpp): afterwards it can do
+/// nothing but finish and end. Descriptors that are open already (stdout) stay usable.
 ///
 /// After: HEAD of the quarantine is detached at ChangeSet::head, and kept_refs are in its
 /// packed-refs. `sink` has been given all that lies between base and head and is new: per commit

@@ -55,8 +55,8 @@ class Comparison {
           right == after.end() || (left != before.end() && left->name <= right->name);
       const bool take_right =
           left == before.end() || (right != after.end() && right->name <= left->name);
-      FR_CHECK(compare_entry(pair.path, take_left ? &*left : nullptr,
-                             take_right ? &*right : nullptr));
+      FR_CHECK(
+          compare_entry(pair.path, take_left ? &*left : nullptr, take_right ? &*right : nullptr));
       if (take_left) ++left;
       if (take_right) ++right;
     }

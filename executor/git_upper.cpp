@@ -60,11 +60,11 @@ class Walk {
     path_bytes_ += path.size();
     if (listing_.candidates.size() >= limits_.max_candidates ||
         path_bytes_ > limits_.max_total_path_bytes) {
-      return Error{ErrorCode::invalid_input,
-                   "the job touched more than " + std::to_string(limits_.max_candidates) +
-                       " files or their paths take more than " +
-                       std::to_string(limits_.max_total_path_bytes) +
-                       " bytes; keep build output outside the workspace"};
+      return Error{ErrorCode::invalid_input, "the job touched more than " +
+                                                 std::to_string(limits_.max_candidates) +
+                                                 " files or their paths take more than " +
+                                                 std::to_string(limits_.max_total_path_bytes) +
+                                                 " bytes; keep build output outside the workspace"};
     }
     FR_TRY(const FileFacts facts, view_.facts(path));
     bool whole_subtree = false;

@@ -1,4 +1,5 @@
-// The overlay's upper folder as a list of candidates: which paths of the workspace may have changed.
+// The overlay's upper folder as a list of candidates: which paths of the workspace may have
+// changed.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +22,7 @@ struct Candidate {
 struct UpperListing {
   std::vector<Candidate> candidates;  ///< sorted by path; all kinds of files, and folders
   std::vector<std::string> nested_repositories;  ///< folders with a `.git`, the top one excepted
-  std::vector<std::string> too_deep;  ///< at most 20 folders whose content is not listed
+  std::vector<std::string> too_deep;             ///< at most 20 folders whose content is not listed
 };
 
 struct UpperLimits {

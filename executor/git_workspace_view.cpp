@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <memory>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -32,8 +31,8 @@ FileKind kind_of(mode_t mode) noexcept {
 
 Error cannot(std::string_view verb, std::string_view path) {
   const int code = errno;
-  return errno_error(
-      "cannot " + std::string(verb) + " '" + quote_path(path) + "' of the workspace", code);
+  return errno_error("cannot " + std::string(verb) + " '" + quote_path(path) + "' of the workspace",
+                     code);
 }
 
 }  // namespace
@@ -91,8 +90,8 @@ Result<std::optional<OpenedFile>> WorkspaceView::open_regular(std::string_view p
   struct stat facts {};
   if (fstat(fd.get(), &facts) != 0) return cannot("look at", path);
   if (!S_ISREG(facts.st_mode)) return std::optional<OpenedFile>{};
-  return std::optional(OpenedFile{.descriptor = std::move(fd),
-                                  .size = static_cast<std::uint64_t>(facts.st_size)});
+  return std::optional(
+      OpenedFile{.descriptor = std::move(fd), .size = static_cast<std::uint64_t>(facts.st_size)});
 }
 
 Result<std::optional<std::string>> WorkspaceView::read_regular(std::string_view path,

@@ -1,5 +1,5 @@
-// WorkspaceView: the job's merged workspace, read without following a link or opening anything but a
-// regular file.
+// WorkspaceView: the job's merged workspace, read without following a link or opening anything but
+// a regular file.
 #pragma once
 
 #include <cstdint>

@@ -1,12 +1,11 @@
 #include "executor/local_publication.hpp"
 
-#include "sandbox/descriptor.hpp"
+#include <algorithm>
 
 namespace flow_runner {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::size_t max_git_file_bytes = 8192;
 
 bool has_line(std::string_view text, std::string_view line) {
   while (!text.empty()) {
@@ -40,18 +39,6 @@ asio::awaitable<Result<void>> check_not_in_use(GitCommand command, std::string r
 }
 
 }  // namespace
-
-fs::path local_git_folder(const fs::path& folder) {
-  const fs::path dot_git = folder / ".git";
-  std::error_code ignored;
-  if (fs::is_directory(dot_git, ignored)) return dot_git;
-  const auto content = read_file(dot_git, max_git_file_bytes);
-  constexpr std::string_view mark = "gitdir: ";
-  if (!content || !content->starts_with(mark)) return folder;
-  std::string target = content->substr(mark.size());
-  while (!target.empty() && (target.back() == '\n' || target.back() == '\r')) target.pop_back();
-  return folder / target;
-}
 
 asio::awaitable<Result<PushReport>> set_local_ref(RemoteUrl repository, fs::path from,
                                                   std::string ref, std::string commit,

@@ -27,7 +27,4 @@ asio::awaitable<Result<PushReport>> set_local_ref(RemoteUrl repository, std::fil
                                                   Cancellation& cancellation,
                                                   std::chrono::milliseconds deadline);
 
-/// The git folder of a work tree's or bare repository's folder; `.git` files are followed.
-std::filesystem::path local_git_folder(const std::filesystem::path& folder);
-
 }  // namespace flow_runner

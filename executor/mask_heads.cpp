@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <string.h>
+#include <type_traits>
 
 namespace flow_runner {
 namespace {
@@ -13,8 +14,15 @@ constexpr std::size_t gram_bytes_of(std::size_t head_bytes) {
 
 template <std::size_t Bytes>
 std::uint32_t load_gram(const char* text) {
-  std::uint32_t gram = 0;
-  std::memcpy(&gram, text, Bytes);
+  // Put together from whole loads: a partly written word stalls the next read of it.
+  constexpr std::size_t low_bytes = Bytes == 3 ? 2 : Bytes;
+  std::conditional_t<low_bytes == 4, std::uint32_t,
+                     std::conditional_t<low_bytes == 2, std::uint16_t, std::uint8_t>>
+      low = 0;
+  std::memcpy(&low, text, low_bytes);
+  std::uint32_t gram = low;
+  if constexpr (Bytes == 3)
+    gram |= static_cast<std::uint32_t>(static_cast<unsigned char>(text[2])) << 16;
   return gram * 0x9E3779B1U;
 }
 

@@ -4,6 +4,7 @@
 
 #include "config/quoted_path.hpp"
 #include "config/ref_name.hpp"
+#include "executor/git_protocol.hpp"
 #include "executor/git_worker.hpp"
 #include "executor/local_publication.hpp"
 #include "executor/push_report.hpp"
@@ -102,8 +103,10 @@ Error conflict_error(const Work& work, const ReplayInfo& info) {
     paths += (i > 0 ? ", " : "") + quote_path(info.conflicts[i]);
   if (info.conflicts.size() > max_named_conflicts)
     paths += " and " + std::to_string(info.conflicts.size() - max_named_conflicts) + " more";
-  return {ErrorCode::invalid_input, work.target() +
-                                        " has moved, and the changes conflict with it in " + paths +
+  std::string reason = paths.empty() ? "the job's commits cannot be put on top of it"
+                                     : "the job's commits conflict with it in " + paths;
+  if (!info.reason.empty()) reason += " (" + printable(info.reason) + ")";
+  return {ErrorCode::invalid_input, work.target() + " holds other commits, and " + reason +
                                         ": merge them by hand" + std::string(kept_advice)};
 }
 

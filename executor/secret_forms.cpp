@@ -209,9 +209,8 @@ void add_json(std::string_view value, std::vector<std::string>& out) {
                                                   .ascii_only = ascii,
                                                   .digits = digits});
           // Agents print events whose strings hold JSON again.
-          std::string twice = json_escaped(text, {});
+          if (also_escaped.empty()) add_unless_known(json_escaped(text, {}), out);
           add_unless_known(std::move(text), out);
-          add_unless_known(std::move(twice), out);
         }
       }
     }

@@ -29,10 +29,13 @@ bool is_object_file(const fs::path& name) {
   const std::string folder = name.parent_path();
   const std::string file = name.filename();
   if (folder == "info") return file == "alternates" || file == "packs";
+  const bool loose = is_hex(folder, 2);
+  // What a killed writer left; git does not read it.
+  if (file.starts_with("tmp_")) return loose || folder == "pack";
   if (folder == "pack")
-    return file.starts_with("pack-") &&
-           (file.ends_with(".pack") || file.ends_with(".idx") || file.ends_with(".rev"));
-  return is_hex(folder, 2) && is_hex(file, 38);
+    return file.starts_with("pack-") && (file.ends_with(".pack") || file.ends_with(".idx") ||
+                                         file.ends_with(".rev") || file.ends_with(".keep"));
+  return loose && is_hex(file, 38);
 }
 
 bool is_object_folder(const fs::path& name) {

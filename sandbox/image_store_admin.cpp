@@ -124,8 +124,9 @@ asio::awaitable<Result<void>> ImageStore::refuse_archive(std::string name,
   if (!has("/manifest.json") && !has("/oci-layout")) co_return Result<void>();
   if (has("/bin") || has("/usr") || has("/etc")) co_return Result<void>();
   std::vector<std::string> arguments = {"rmi", name};
-  FR_CO_TRY(const RunOutput removed, co_await podman_.run(std::move(arguments), {}, cancellation));
-  static_cast<void>(removed);
+  // A named object: g++ 12 frees a temporary in a co_await twice.
+  const Podman::Options plain;
+  FR_CO_CHECK(co_await podman_.run(std::move(arguments), plain, cancellation));
   co_return Error{ErrorCode::invalid_input,
                   "the file is an image archive, which has its own names: load it without --name"};
 }
@@ -170,7 +171,9 @@ asio::awaitable<Result<PruneReport>> ImageStore::prune(std::optional<std::chrono
       continue;
     }
     std::vector<std::string> arguments = {"rmi", "--force", image.id};
-    FR_CO_TRY(const RunOutput output, co_await podman_.run(std::move(arguments), {}, cancellation));
+    const Podman::Options plain;
+    FR_CO_TRY(const RunOutput output,
+              co_await podman_.run(std::move(arguments), plain, cancellation));
     if (!output.status.success() && !is_unknown_image(output.stderr_text))
       co_return Error{ErrorCode::internal, "cannot remove image " + image.id.substr(0, 12) + ": " +
                                                last_error_line(output.stderr_text)};

@@ -48,14 +48,18 @@ OciRuntime describe(std::filesystem::path program) {
 asio::awaitable<Result<void>> probe(const OciRuntime& runtime, const std::filesystem::path& init,
                                     const std::filesystem::path& scratch, Cancellation& cancellation) {
   const auto bundle = scratch / ("probe-" + runtime.program.filename().string());
+  constexpr std::uint32_t owner = IdRange::default_first - IdRange::size;
   std::error_code error;
   std::filesystem::create_directories(bundle / "rootfs", error);
   std::filesystem::copy_file(init, bundle / "rootfs/init", error);
+  // The runtime makes mount points as the container's root.
+  if (!error && ::chown((bundle / "rootfs").c_str(), owner, owner) != 0)
+    co_return errno_error("cannot prepare a probe container");
   if (error) co_return Error{ErrorCode::internal, "cannot prepare a probe container: " + error.message()};
   BundleSpec spec;
   spec.rootfs = bundle / "rootfs";
   spec.argv = {"/init", "-V"};
-  spec.ids = {0, IdRange::default_first - IdRange::size, IdRange::size};
+  spec.ids = {0, owner, IdRange::size};
   spec.open_files = 256;
   if (runtime.wants_cgroup_path) spec.cgroup_path = "/flow-runner-probe";
   std::filesystem::permissions(bundle, std::filesystem::perms(0755), error);

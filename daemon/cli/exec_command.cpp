@@ -109,11 +109,13 @@ asio::awaitable<Result<void>> refuse_dirty_tree(const ExecOptions& options,
   FR_CO_CHECK(replace_file(scratch.path() / "HEAD", "ref: refs/heads/none\n", 0600));
   FR_CO_CHECK(replace_file(scratch.path() / "config",
                            "[core]\n\trepositoryformatversion = 0\n\tbare = true\n", 0600));
+  GitWorkerOptions worker;
+  worker.program = git_worker_program();
   FR_CO_TRY(
       auto answer,
       co_await run_git_worker(
           "capture", to_json(CaptureRequest{.mirror = scratch.path(), .repository = local.folder}),
-          {.program = git_worker_program()}, cancellation));
+          worker, cancellation));
   FR_CO_TRY(const CaptureInfo info, from_json<CaptureInfo>(answer));
   if (info.dirty_count == 0) co_return Result<void>();
   std::string message = "the work tree has " + std::to_string(info.dirty_count) +

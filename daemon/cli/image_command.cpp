@@ -1,9 +1,6 @@
 #include "daemon/cli/image_command.hpp"
 
-#include <csignal>
 #include <ctime>
-#include <exception>
-#include <filesystem>
 #include <functional>
 #include <iomanip>
 #include <iostream>
@@ -11,16 +8,13 @@
 #include <string>
 
 #include <CLI/CLI.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <nlohmann/json.hpp>
 
 #include "config/units.hpp"
-#include "executor/job_directory.hpp"
+#include "daemon/cli/console.hpp"
 #include "sandbox/image_store.hpp"
 
-namespace flow_runner {
+namespace flow_runner::cli {
 namespace {
 
 using nlohmann::json;
@@ -38,46 +32,18 @@ struct Options {
   bool all = false;
 };
 
-int fail(const Error& error) {
-  std::cerr << "flow-runner image: " << error.message << '\n';
-  if (error.code == ErrorCode::cancelled) return 130;
-  return error.code == ErrorCode::invalid_input ? 64 : 2;
-}
+using Action = std::function<asio::awaitable<Result<void>>(ImageStore&, Cancellation&)>;
 
-using Action = std::function<asio::awaitable<Result<int>>(ImageStore&, Cancellation&)>;
-
-/// Runs the action on a loop of its own; the first signal asks podman to end, the second kills it.
-int run(const Options& options, const Action& action) {
-  const std::filesystem::path root =
-      options.state_dir.empty() ? default_state_directory() : std::filesystem::path(options.state_dir);
-  std::error_code error;
-  auto state = StateDirectory::open(std::filesystem::absolute(root, error).lexically_normal());
-  if (!state) return fail(state.error());
+int run(const std::string& state_dir, const Action& action) {
+  const auto state = open_state(state_dir);
+  if (!state) return print_error(state.error());
   auto store = ImageStore::open(state->images());
-  if (!store) return fail(store.error());
-
-  asio::io_context loop;
-  Cancellation cancellation;
-  asio::signal_set signals(loop, SIGINT, SIGTERM);
-  std::function<void(const boost::system::error_code&, int)> on_signal =
-      [&](const boost::system::error_code& stopped, int) {
-        if (stopped) return;
-        if (cancellation.requested()) cancellation.kill_now();
-        cancellation.request(StopCause::canceled);
-        signals.async_wait(on_signal);
-      };
-  signals.async_wait(on_signal);
-
-  int exit_code = 2;
-  asio::co_spawn(
-      loop, [&] { return action(*store, cancellation); },
-      [&](const std::exception_ptr& escaped, const Result<int>& result) {
-        signals.cancel();
-        if (escaped) std::rethrow_exception(escaped);
-        exit_code = result ? *result : fail(result.error());
-      });
-  loop.run();
-  return exit_code;
+  if (!store) return print_error(store.error());
+  const auto work = [&](Cancellation& cancellation) -> asio::awaitable<int> {
+    const auto done = co_await action(*store, cancellation);
+    co_return done ? exit_success : print_error(done.error());
+  };
+  return run_interruptible(work, {});
 }
 
 std::string iso_time(system_clock::time_point time) {
@@ -116,31 +82,32 @@ void print_table(const std::vector<ListedImage>& images) {
   }
 }
 
-asio::awaitable<Result<int>> load(const Options& options, ImageStore& store,
-                                  Cancellation& cancellation) {
+asio::awaitable<Result<void>> load(const Options& options, ImageStore& store,
+                                   Cancellation& cancellation) {
   FR_CO_TRY(const auto names, co_await store.load(options.file, options.name, cancellation));
   if (names.empty())
-    co_return Error{ErrorCode::invalid_input,
-                    options.file + " holds no image with a name; make it with a tag, or no job can ask for it"};
+    co_return Error{
+        ErrorCode::invalid_input,
+        options.file + " holds no image with a name; make it with a tag, or no job can ask for it"};
   for (const std::string& name : names) std::cout << "loaded " << name << '\n';
-  co_return 0;
+  co_return Result<void>();
 }
 
-asio::awaitable<Result<int>> list(const Options& options, ImageStore& store,
-                                  Cancellation& cancellation) {
+asio::awaitable<Result<void>> list(const Options& options, ImageStore& store,
+                                   Cancellation& cancellation) {
   FR_CO_TRY(const auto images, co_await store.list(cancellation));
   if (!options.as_json) {
     print_table(images);
-    co_return 0;
+    co_return Result<void>();
   }
   json array = json::array();
   for (const ListedImage& image : images) array.push_back(to_json(image));
   std::cout << array.dump(2, ' ', false, json::error_handler_t::replace) << '\n';
-  co_return 0;
+  co_return Result<void>();
 }
 
-asio::awaitable<Result<int>> prune(const Options& options, ImageStore& store,
-                                   Cancellation& cancellation) {
+asio::awaitable<Result<void>> prune(const Options& options, ImageStore& store,
+                                    Cancellation& cancellation) {
   std::optional<std::chrono::seconds> older_than;
   if (!options.all) {
     FR_CO_TRY(const auto age, parse_duration(options.older_than));
@@ -157,7 +124,7 @@ asio::awaitable<Result<int>> prune(const Options& options, ImageStore& store,
   std::cout << report.removed.size() << " removed, " << format_bytes_rounded(bytes);
   if (!options.all) std::cout << " (not used for " << options.older_than << ')';
   std::cout << '\n';
-  co_return 0;
+  co_return Result<void>();
 }
 
 }  // namespace
@@ -168,9 +135,10 @@ void add_image_command(CLI::App& app, int& exit_code) {
   image->require_subcommand(1);
   const auto add = [&](const char* name, const char* what, auto action) {
     CLI::App* command = image->add_subcommand(name, what);
-    command->add_option("--state-dir", options->state_dir, "folder of jobs, images and repositories");
+    command->add_option("--state-dir", options->state_dir,
+                        "folder of jobs, images and repositories");
     command->callback([options, action, &exit_code] {
-      exit_code = run(*options, [&](ImageStore& store, Cancellation& cancellation) {
+      exit_code = run(options->state_dir, [&](ImageStore& store, Cancellation& cancellation) {
         return action(*options, store, cancellation);
       });
     });
@@ -178,7 +146,9 @@ void add_image_command(CLI::App& app, int& exit_code) {
   };
 
   CLI::App* load_command = add("load", "take an image from a file", load);
-  load_command->add_option("FILE", options->file, "docker-archive, oci-archive, or a root file system's tar")
+  load_command
+      ->add_option("FILE", options->file,
+                   "docker-archive, oci-archive, or a root file system's tar")
       ->required();
   load_command->add_option("--name", options->name,
                            "FILE is a plain root file system; this becomes localhost/NAME");
@@ -190,4 +160,4 @@ void add_image_command(CLI::App& app, int& exit_code) {
   prune_command->add_flag("--all", options->all, "however recently used")->excludes(age);
 }
 
-}  // namespace flow_runner
+}  // namespace flow_runner::cli

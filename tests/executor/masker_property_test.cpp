@@ -1,6 +1,5 @@
-#include <doctest/doctest.h>
-
 #include <algorithm>
+#include <doctest/doctest.h>
 #include <string>
 #include <vector>
 
@@ -19,8 +18,10 @@ std::string mask_pieces(Masker& masker, const std::vector<std::string_view>& pie
   return out;
 }
 
-// Every two-way split, byte by byte, and some random splits. One Masker throughout: flush() starts afresh.
-void check_all_splits(const std::vector<MaskedValue>& values, std::string_view text, Random& random) {
+// Every two-way split, byte by byte, and some random splits. One Masker throughout: flush() starts
+// afresh.
+void check_all_splits(const std::vector<MaskedValue>& values, std::string_view text,
+                      Random& random) {
   const auto patterns = all_patterns(values);
   const auto compiled = MaskerPatterns::compile(values);
   const std::string expected = mask_reference(patterns, text);
@@ -56,13 +57,49 @@ std::string mixed_text(const std::vector<std::string>& patterns, std::size_t byt
   while (text.size() < bytes) {
     const std::string& pattern = patterns[random.below(patterns.size())];
     switch (random.below(4)) {
-      case 0: text += pattern; break;
-      case 1: text += pattern.substr(0, random.below(pattern.size() + 1)); break;
-      case 2: text += pattern.substr(random.below(pattern.size())); break;
-      default: text += random.text(random.below(6), alphabet); break;
+      case 0:
+        text += pattern;
+        break;
+      case 1:
+        text += pattern.substr(0, random.below(pattern.size() + 1));
+        break;
+      case 2:
+        text += pattern.substr(random.below(pattern.size()));
+        break;
+      default:
+        text += random.text(random.below(6), alphabet);
+        break;
     }
   }
   return text;
+}
+
+// A short word over and over, at most one letter of it changed.
+std::string periodic(std::size_t bytes, Random& random) {
+  const std::string word = random.text(1 + random.below(4), "ab");
+  std::string text;
+  while (text.size() < bytes) text += word;
+  text.resize(bytes);
+  if (random.below(2) == 0) text[random.below(bytes)] = 'c';
+  return text;
+}
+
+// Byte by byte: the output is the mask of all that was read but the bytes that are open, no more,
+// no less.
+void check_held(const std::vector<std::string>& secrets, std::string_view text) {
+  const auto values = marked_values(secrets);
+  const auto patterns = all_patterns(values);
+  const auto compiled = MaskerPatterns::compile(values);
+  Masker masker(compiled);
+  std::string out;
+  CAPTURE(text);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    masker.write(text.substr(i, 1), out);
+    const auto seen = text.substr(0, i + 1);
+    const std::size_t open = open_reference(patterns, seen);
+    REQUIRE(open <= compiled->max_held_bytes());
+    REQUIRE(out == mask_reference(patterns, seen, seen.size() - open));
+  }
 }
 
 }  // namespace
@@ -108,7 +145,8 @@ TEST_CASE("masker: random secrets over a small alphabet are masked as the refere
     if (random.below(2) == 0) {
       const std::string first = secrets.front();
       secrets.push_back(first + random.text(random.below(20), alphabet));
-      secrets.push_back(first.substr(first.size() / 2) + random.text(1 + random.below(20), alphabet));
+      secrets.push_back(first.substr(first.size() / 2) +
+                        random.text(1 + random.below(20), alphabet));
       secrets.push_back(random.text(random.below(8), alphabet) + first + first);
     }
     const std::string text =
@@ -159,25 +197,35 @@ TEST_CASE("masker: long texts with sparse and dense secrets equal the reference 
 }
 
 TEST_CASE("masker: only bytes that can still become part of a secret are held back") {
+  const std::string a(30, 'a');
+  check_held({a.substr(0, 16), a.substr(0, 15) + "bcd", "x" + a.substr(0, 16) + "by"},
+             "x" + a.substr(0, 16) + "bc!");
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     CAPTURE(seed);
     Random random(seed + 5000);
     std::vector<std::string> secrets;
     for (std::size_t i = 1 + random.below(4); i > 0; --i)
-      secrets.push_back(random.text(1 + random.below(25), "ab"));
-    const auto values = marked_values(secrets);
-    const auto patterns = all_patterns(values);
-    const auto compiled = MaskerPatterns::compile(values);
-    const std::string text = mixed_text(secrets, 80, "abx", random);
-    Masker masker(compiled);
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      masker.write(std::string_view(text).substr(i, 1), out);
-      const auto seen = std::string_view(text).substr(0, i + 1);
-      const std::size_t open = open_reference(patterns, seen);
-      REQUIRE(open <= compiled->max_held_bytes());
-      REQUIRE(out == mask_reference(patterns, seen, seen.size() - open));
-    }
+      secrets.push_back(seed % 2 == 0 ? random.text(1 + random.below(25), "ab")
+                                      : periodic(1 + random.below(40), random));
+    check_held(secrets, mixed_text(secrets, 80, "abx", random));
+  }
+}
+
+TEST_CASE("masker: secrets that repeat themselves and one another fall back as often as needed") {
+  const std::string a(40, 'a');
+  Random random(3);
+  check_all_splits(marked_values({a.substr(0, 18) + "cddd", a.substr(0, 30) + "cxx"}),
+                   a.substr(0, 30) + "cddd " + a.substr(0, 30) + "cxx", random);
+  const std::string short_a = a.substr(0, 16);
+  check_all_splits(marked_values({short_a + "aw", short_a + "bx", "z" + short_a + "by"}),
+                   "z" + short_a + "bx z" + short_a + "by", random);
+  for (std::uint64_t seed = 1; seed <= 80; ++seed) {
+    CAPTURE(seed);
+    Random each(seed + 9000);
+    std::vector<std::string> secrets;
+    for (std::size_t i = 2 + each.below(5); i > 0; --i)
+      secrets.push_back(periodic(16 + each.below(40), each));
+    check_all_splits(marked_values(secrets), mixed_text(secrets, 100, "ab", each), each);
   }
 }
 

@@ -1,4 +1,5 @@
-// The masker as one would write it for a whole text and without a thought of speed: what tests compare to.
+// The masker as one would write it for a whole text and without a thought of speed: what tests
+// compare to.
 #pragma once
 
 #include <algorithm>

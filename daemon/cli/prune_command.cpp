@@ -1,0 +1,110 @@
+#include <chrono>
+#include <filesystem>
+#include <system_error>
+#include <unistd.h>
+
+#include "config/units.hpp"
+#include "daemon/cli/console.hpp"
+#include "daemon/cli/job_commands.hpp"
+#include "executor/executor_client.hpp"
+#include "executor/remove_tree.hpp"
+#include "executor/repository_cache.hpp"
+
+namespace flow_runner::cli {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+
+namespace {
+
+using std::chrono::system_clock;
+
+// The configuration's defaults for `retention`.
+struct Retention {
+  std::chrono::milliseconds jobs = std::chrono::days(14);
+  std::chrono::milliseconds bundles = std::chrono::days(30);
+  std::chrono::milliseconds snapshots = std::chrono::days(7);
+  std::uint64_t snapshot_bytes = 20ULL << 30;
+};
+
+Result<Retention> read_retention(const PruneArguments& arguments) {
+  Retention retention;
+  if (arguments.older_than.empty()) return retention;
+  const auto age = parse_duration(arguments.older_than);
+  if (!age) return Error{ErrorCode::invalid_input, "--older-than: " + age.error().message};
+  retention.jobs = retention.bundles = retention.snapshots = *age;
+  return retention;
+}
+
+// Whether it was removed.
+Result<bool> prune_job(const JobDirectory& directory, const Retention& retention,
+                       system_clock::time_point now) {
+  FR_TRY(const auto lock, directory.try_lock());
+  if (!lock) return false;
+  FR_TRY(const auto result, directory.read_result());
+  // Without a result the work may lie only here; the salvage before us had its reason to fail.
+  if (!result) return false;
+  const bool unpublished = !result->bundle.empty() && result->pushed_ref.empty();
+  if (now - result->finished_at < (unpublished ? retention.bundles : retention.jobs)) return false;
+  FR_CHECK(remove_tree(directory.path()));
+  return true;
+}
+
+// A job folder that was never finished being made has no name that list_jobs() takes for a job's.
+void sweep_half_made(const StateDirectory& state) {
+  std::error_code error;
+  for (fs::directory_iterator entry(state.jobs(), error);
+       !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    if (!entry->path().filename().string().starts_with(".new-")) continue;
+    const auto lock = JobDirectory(entry->path()).try_lock();
+    if (lock && *lock) [[maybe_unused]]
+      const auto removed = remove_tree(entry->path());
+  }
+}
+
+asio::awaitable<int> prune(const PruneArguments& arguments, Cancellation& cancellation) {
+  const auto retention = read_retention(arguments);
+  if (!retention) co_return print_error(retention.error());
+  const auto state = open_state(arguments.state_dir);
+  if (!state) co_return print_error(state.error());
+  int code = exit_success;
+  const auto failed = [&](const Error& error) {
+    print_error(error);
+    code = exit_system;
+  };
+  if (const auto salvaged = co_await salvage_dead_jobs(*state, cancellation); !salvaged)
+    failed(salvaged.error());
+  const auto jobs = list_jobs(*state);
+  if (!jobs) co_return print_error(jobs.error());
+  std::size_t removed = 0;
+  const auto now = system_clock::now();
+  for (const JobDirectory& job : *jobs) {
+    if (cancellation.requested()) co_return exit_canceled;
+    const auto gone = prune_job(job, *retention, now);
+    if (!gone) failed(gone.error());
+    if (gone && *gone) ++removed;
+  }
+  sweep_half_made(*state);
+  RepositoryCache cache(state->repositories());
+  const auto evicted =
+      cache.evict(std::chrono::duration_cast<std::chrono::seconds>(retention->snapshots),
+                  retention->snapshot_bytes);
+  if (!evicted) failed(evicted.error());
+  print(STDERR_FILENO,
+        "removed " + std::to_string(removed) + " of " + std::to_string(jobs->size()) + " jobs" +
+            (evicted ? ", " + std::to_string(evicted->snapshots) + " snapshots, " +
+                           std::to_string(evicted->mirrors) + " repositories; " +
+                           format_bytes_rounded(evicted->bytes_kept) + " of snapshots stay"
+                     : std::string()) +
+            "\n");
+  co_return code;
+}
+
+}  // namespace
+
+int prune_command(const PruneArguments& arguments) {
+  return run_interruptible(
+      [&](Cancellation& cancellation) { return prune(arguments, cancellation); }, {});
+}
+
+}  // namespace flow_runner::cli

@@ -1,0 +1,79 @@
+// Fuzzes the masker: whatever the secrets and however the text is split, the output is the
+// reference's.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "executor/masker.hpp"
+#include "tests/executor/masker_reference.hpp"
+
+using namespace flow_runner;
+
+namespace {
+
+constexpr std::size_t max_text_bytes = 512;  // the reference is quadratic
+constexpr std::size_t max_secret_bytes = 64;
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+class Input {
+ public:
+  explicit Input(std::string_view data) : data_(data) {}
+  std::size_t number() {
+    if (data_.empty()) return 0;
+    const auto value = static_cast<unsigned char>(data_[0]);
+    data_.remove_prefix(1);
+    return value;
+  }
+  std::string_view bytes(std::size_t count) {
+    const std::string_view taken = data_.substr(0, count);
+    data_.remove_prefix(taken.size());
+    return taken;
+  }
+
+ private:
+  std::string_view data_;
+};
+
+}  // namespace
+
+// The input: number of secrets, for each its length and bytes (an even length marks it), a seed for
+// the splits, the text.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  Input input({reinterpret_cast<const char*>(data), size});
+  std::vector<MaskedValue> values;
+  for (std::size_t i = input.number() % 5; i > 0; --i) {
+    const std::size_t bytes = input.number() % max_secret_bytes;
+    std::string value(input.bytes(bytes));
+    values.push_back(bytes % 2 == 0 ? test::marked(value, "M") : test::derived(value, "D"));
+  }
+  test::Random random(input.number() + 1);
+  const std::string_view text = input.bytes(max_text_bytes);
+
+  const auto patterns = test::all_patterns(values);
+  const auto compiled = MaskerPatterns::compile(values);
+  const std::string expected = test::mask_reference(patterns, text);
+  require(mask_text(*compiled, text) == expected);
+
+  Masker masker(compiled);
+  SecretScanner scanner(compiled, 1);
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t bytes = std::min(text.size() - at, random.below(24));
+    masker.write(text.substr(at, bytes), out);
+    scanner.write(text.substr(at, bytes));
+    at += bytes;
+    const auto seen = text.substr(0, at);
+    require(out == test::mask_reference(patterns, seen, at - test::open_reference(patterns, seen)));
+  }
+  masker.flush(out);
+  require(out == expected);
+  require(scanner.finish().empty() == compiled->find(text, 1).empty());
+  return 0;
+}
