@@ -260,6 +260,8 @@ class Resolver {
     const bool local = job_.source == "exec";
     for (const std::string& name : job_.flow.variables) {
       if (given_.count(name) > 0 || !is_variable_name(name)) continue;
+      // A dry run of `exec` keeps the token that fetches to itself, and has said so.
+      if (name == job_.repository.token_name) continue;
       std::string text = "the flow lists " + name + ", but nobody gave it: ";
       if (!local) {
         text +=

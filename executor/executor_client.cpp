@@ -107,7 +107,9 @@ asio::awaitable<Result<JobResult>> run_executor(const StateDirectory& state, con
       [&](StopCause) { send_request(stream.native_handle(), ChannelRequest::kill); });
 
   const auto follow = [&]() -> asio::awaitable<Result<FollowOffsets>> {
-    co_return co_await follow_job(directory, {}, {events.on_log, events.on_journal});
+    // Named, not a temporary: g++ 12 destroys an aggregate within a co_await expression twice.
+    FollowEvents followed_events{events.on_log, events.on_journal};
+    co_return co_await follow_job(directory, {}, std::move(followed_events));
   };
   auto [followed, ended, lines] =
       co_await (follow() && process.wait() && read_progress(stream, events));

@@ -22,7 +22,8 @@ std::uint64_t number_of(const json& object, const char* name) {
 }
 
 std::optional<ContentKind> kind_of(std::string_view text) {
-  for (const auto kind : {ContentKind::blob, ContentKind::message, ContentKind::path, ContentKind::patch}) {
+  for (const auto kind :
+       {ContentKind::blob, ContentKind::message, ContentKind::path, ContentKind::patch}) {
     if (to_string(kind) == text) return kind;
   }
   return std::nullopt;
@@ -41,8 +42,8 @@ ErrorCode code_of(std::string_view text) {
 void GitAnswer::write(std::string_view bytes) {
   while (!bytes.empty() && !broken() && !ended()) {
     if (content_left_ > 0) {
-      const auto piece = bytes.substr(0, static_cast<std::size_t>(
-                                             std::min<std::uint64_t>(content_left_, bytes.size())));
+      const auto piece = bytes.substr(
+          0, static_cast<std::size_t>(std::min<std::uint64_t>(content_left_, bytes.size())));
       content_left_ -= piece.size();
       bytes.remove_prefix(piece.size());
       if (sink_ != nullptr) sink_->bytes(piece);
@@ -73,13 +74,15 @@ void GitAnswer::read_line(std::string_view line) {
     return;
   }
   if (name != "progress") return fail("an unknown event");
-  if (progress_) progress_(text_of(event, "text"), number_of(event, "done"), number_of(event, "total"));
+  if (progress_)
+    progress_(text_of(event, "text"), number_of(event, "done"), number_of(event, "total"));
 }
 
 void GitAnswer::read_content(const json& event) {
   const auto kind = kind_of(text_of(event, "kind"));
   const auto size = event.find("size");
-  if (!kind || size == event.end() || !size->is_number_unsigned()) return fail("content without kind or size");
+  if (!kind || size == event.end() || !size->is_number_unsigned())
+    return fail("content without kind or size");
   std::string path = text_of(event, "path");
   if (event.value("quoted", json(false)) == json(true)) {
     auto raw = unquote_path(path);

@@ -1,4 +1,5 @@
-// GitAnswer: reads the git worker's stdout, in whatever pieces it comes, as events and content. No I/O.
+// GitAnswer: reads the git worker's stdout, in whatever pieces it comes, as events and content. No
+// I/O.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ namespace flow_runner {
 /// first fault, result or error event the rest is dropped.
 class GitAnswer {
  public:
-  using Progress = std::function<void(std::string_view text, std::uint64_t done, std::uint64_t total)>;
+  using Progress =
+      std::function<void(std::string_view text, std::uint64_t done, std::uint64_t total)>;
 
   /// Content goes to `sink` (borrowed; nullptr drops it). `max_line_bytes` bounds one line.
   GitAnswer(std::size_t max_line_bytes, Progress progress, ContentSink* sink)
@@ -31,8 +33,8 @@ class GitAnswer {
   /// The worker has said its last word.
   [[nodiscard]] bool ended() const noexcept { return result_ || error_; }
 
-  /// After the end of the stream: the object of the result event, the worker's own Error, or internal
-  /// for a fault or an answer that is cut.
+  /// After the end of the stream: the object of the result event, the worker's own Error, or
+  /// internal for a fault or an answer that is cut.
   Result<nlohmann::json> finish();
 
  private:

@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <optional>
 #include <random>
 #include <set>
-
-#include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,7 +29,8 @@ int open_beneath(int top, const std::string& path, std::uint64_t flags) {
   open_how how{};
   how.flags = flags | O_CLOEXEC | O_NOFOLLOW;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  return static_cast<int>(::syscall(SYS_openat2, top, path.empty() ? "." : path.c_str(), &how, sizeof how));
+  return static_cast<int>(
+      ::syscall(SYS_openat2, top, path.empty() ? "." : path.c_str(), &how, sizeof how));
 }
 
 std::string parent_of(const std::string& path) {
@@ -59,7 +59,8 @@ Result<Found> look_at(int top, const std::string& path) {
     return found;
   }
   struct stat info {};
-  if (!handle || ::fstat(handle.get(), &info) != 0) return errno_error("cannot look at " + quote_path(path));
+  if (!handle || ::fstat(handle.get(), &info) != 0)
+    return errno_error("cannot look at " + quote_path(path));
   found.mode = info.st_mode & 0777;
   if (S_ISDIR(info.st_mode)) found.kind = Found::Kind::folder;
   if (S_ISLNK(info.st_mode)) {
@@ -85,10 +86,10 @@ bool is_file_mode(std::uint32_t mode) {
 /// One thing to do, once all of them are known to be possible.
 struct Step {
   std::string path;
-  std::uint32_t mode = 0;             ///< of what is written; 0: what is there is removed
-  mode_t permissions = 0666;          ///< of a file that is written, before umask if it is new
+  std::uint32_t mode = 0;     ///< of what is written; 0: what is there is removed
+  mode_t permissions = 0666;  ///< of a file that is written, before umask if it is new
   bool existed = false;
-  git_oid id{};                       ///< the content, unless `merged`
+  git_oid id{};  ///< the content, unless `merged`
   std::optional<std::string> merged;
 };
 
@@ -104,7 +105,8 @@ class ApplyPlan {
     for (const ChangedEntry& entry : entries) {
       FR_CHECK(check_relative_path(entry.change.path));
       FR_TRY(const bool possible, plan(entry));
-      if (!possible && conflicts_.size() < max_named_conflicts) conflicts_.push_back(entry.change.path);
+      if (!possible && conflicts_.size() < max_named_conflicts)
+        conflicts_.push_back(entry.change.path);
     }
     return {};
   }
@@ -116,7 +118,8 @@ class ApplyPlan {
   /// false: a conflict.
   Result<bool> plan(const ChangedEntry& entry) {
     const std::string& path = entry.change.path;
-    if (entry.old_mode == GIT_FILEMODE_COMMIT || entry.new_mode == GIT_FILEMODE_COMMIT) return false;
+    if (entry.old_mode == GIT_FILEMODE_COMMIT || entry.new_mode == GIT_FILEMODE_COMMIT)
+      return false;
     FR_TRY(Found found, look_at(top_, path));
     if (found.kind == Found::Kind::behind_file) {
       const bool gone = entry.new_mode == 0 || parent_is_removed(path);
@@ -126,7 +129,8 @@ class ApplyPlan {
     if (as_new && (found.kind != Found::Kind::file || mode_is_done(entry, found.mode))) return true;
     Step step{.path = path, .mode = entry.new_mode, .id = entry.new_id, .merged = {}};
     FR_TRY(const bool as_old, matches(found, entry.old_mode, entry.old_id));
-    const bool replaced_folder = found.kind == Found::Kind::folder && entry.old_mode == 0 && will_be_empty(path);
+    const bool replaced_folder =
+        found.kind == Found::Kind::folder && entry.old_mode == 0 && will_be_empty(path);
     if (as_old || replaced_folder) {
       step.existed = found.kind == Found::Kind::file && is_file_mode(entry.new_mode);
     } else {
@@ -137,8 +141,10 @@ class ApplyPlan {
       if (!merged) return false;
       step.existed = true;
     }
-    if (step.existed) step.permissions = new_permissions(entry, found.mode);
-    else if (step.mode == GIT_FILEMODE_BLOB_EXECUTABLE) step.permissions = 0777;
+    if (step.existed)
+      step.permissions = new_permissions(entry, found.mode);
+    else if (step.mode == GIT_FILEMODE_BLOB_EXECUTABLE)
+      step.permissions = 0777;
     steps_.push_back(std::move(step));
     return true;
   }
@@ -151,18 +157,21 @@ class ApplyPlan {
   /// Kind and content; permissions are the user's own.
   static Result<bool> matches(const Found& found, std::uint32_t mode, const git_oid& id) {
     switch (found.kind) {
-      case Found::Kind::missing: return mode == 0;
+      case Found::Kind::missing:
+        return mode == 0;
       case Found::Kind::file:
         if (!is_file_mode(mode)) return false;
         break;
       case Found::Kind::link:
         if (mode != GIT_FILEMODE_LINK) return false;
         break;
-      default: return false;
+      default:
+        return false;
     }
     git_oid actual;
-    FR_CHECK(git_check(git_odb_hash(&actual, found.content.data(), found.content.size(), GIT_OBJECT_BLOB),
-                       "hash a file"));
+    FR_CHECK(git_check(
+        git_odb_hash(&actual, found.content.data(), found.content.size(), GIT_OBJECT_BLOB),
+        "hash a file"));
     return git_oid_equal(&actual, &id) != 0;
   }
 
@@ -175,12 +184,14 @@ class ApplyPlan {
       return std::string_view(static_cast<const char*>(git_blob_rawcontent(blob.get())),
                               static_cast<std::size_t>(git_blob_rawsize(blob.get())));
     };
-    const std::array<std::string_view, 3> texts{text_of(old_blob), found.content, text_of(new_blob)};
+    const std::array<std::string_view, 3> texts{text_of(old_blob), found.content,
+                                                text_of(new_blob)};
     std::array<git_merge_file_input, 3> inputs{};
     for (std::size_t i = 0; i < texts.size(); ++i) {
       const bool binary = texts[i].substr(0, 8000).find('\0') != std::string_view::npos;
       if (binary || texts[i].size() > max_applied_file_bytes) return false;
-      FR_CHECK(git_check(git_merge_file_input_init(&inputs[i], GIT_MERGE_FILE_INPUT_VERSION), "merge input"));
+      FR_CHECK(git_check(git_merge_file_input_init(&inputs[i], GIT_MERGE_FILE_INPUT_VERSION),
+                         "merge input"));
       inputs[i].ptr = texts[i].data();
       inputs[i].size = texts[i].size();
     }
@@ -192,8 +203,9 @@ class ApplyPlan {
     if (!step.merged) return false;
     merged_bytes_ += step.merged->size();
     if (merged_bytes_ <= max_merged_bytes) return true;
-    return Error{ErrorCode::invalid_input, "more than " + std::to_string(max_merged_bytes >> 20) +
-                                               " MiB would have to be merged; apply the bundle with git"};
+    return Error{ErrorCode::invalid_input,
+                 "more than " + std::to_string(max_merged_bytes >> 20) +
+                     " MiB would have to be merged; apply the bundle with git"};
   }
 
   static mode_t new_permissions(const ChangedEntry& entry, mode_t now) {
@@ -253,7 +265,8 @@ class Staging {
         count_(std::exchange(other.count_, 0)) {}
   Staging& operator=(Staging&&) = delete;
   ~Staging() {
-    for (std::size_t i = 0; i < count_; ++i) ::unlinkat(folder_.get(), std::to_string(i).c_str(), 0);
+    for (std::size_t i = 0; i < count_; ++i)
+      ::unlinkat(folder_.get(), std::to_string(i).c_str(), 0);
     if (!name_.empty()) ::unlinkat(top_, name_.c_str(), AT_REMOVEDIR);
   }
 
@@ -264,11 +277,13 @@ class Staging {
     const std::string name = std::to_string(count_++);
     if (step.merged) return write_regular(name, step, *step.merged);
     GitOdbObject object;
-    FR_CHECK(git_check(git_odb_read(out(object), &objects, &step.id), "read " + quote_path(step.path)));
+    FR_CHECK(
+        git_check(git_odb_read(out(object), &objects, &step.id), "read " + quote_path(step.path)));
     const std::string content(static_cast<const char*>(git_odb_object_data(object.get())),
                               git_odb_object_size(object.get()));
     if (step.mode != GIT_FILEMODE_LINK) return write_regular(name, step, content);
-    if (content.find('\0') != std::string::npos || ::symlinkat(content.c_str(), folder_.get(), name.c_str()) != 0) {
+    if (content.find('\0') != std::string::npos ||
+        ::symlinkat(content.c_str(), folder_.get(), name.c_str()) != 0) {
       return errno_error("cannot make the link " + quote_path(step.path));
     }
     return {};
@@ -278,7 +293,8 @@ class Staging {
   Staging(int top, std::string name) : top_(top), name_(std::move(name)) {}
 
   Result<void> write_regular(const std::string& name, const Step& step, std::string_view content) {
-    const Descriptor file(::openat(folder_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+    const Descriptor file(::openat(folder_.get(), name.c_str(),
+                                   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
                                    step.existed ? 0600 : step.permissions));
     if (!file) return errno_error("cannot write " + quote_path(step.path));
     FR_CHECK(write_all(file.get(), content));
@@ -308,7 +324,8 @@ Result<void> remove_file(int top, const std::string& path) {
   return {};
 }
 
-Result<void> move_into_place(int top, const Staging& staging, std::size_t number, const std::string& path) {
+Result<void> move_into_place(int top, const Staging& staging, std::size_t number,
+                             const std::string& path) {
   const std::string parent = parent_of(path);
   Descriptor folder(open_beneath(top, "", O_PATH | O_DIRECTORY));
   for (std::size_t begin = 0; begin < parent.size();) {
@@ -320,8 +337,8 @@ Result<void> move_into_place(int top, const Staging& staging, std::size_t number
     }
     folder = Descriptor(open_beneath(folder.get(), part, O_PATH | O_DIRECTORY));
   }
-  if (!folder ||
-      ::renameat(staging.folder(), std::to_string(number).c_str(), folder.get(), name_of(path).c_str()) != 0) {
+  if (!folder || ::renameat(staging.folder(), std::to_string(number).c_str(), folder.get(),
+                            name_of(path).c_str()) != 0) {
     return errno_error("cannot put " + quote_path(path) + " into place");
   }
   return {};
@@ -333,7 +350,8 @@ Result<void> carry_out(const std::vector<Step>& steps, git_odb& objects, int top
     if (step.mode != 0) FR_CHECK(staging.add(objects, step));
   }
   const auto partly = [](Error error) -> Error {
-    return {error.code, error.message + "; a part of the changes was applied: mend this and apply again"};
+    return {error.code,
+            error.message + "; a part of the changes was applied: mend this and apply again"};
   };
   // Removals first: a file may have to make room for a folder, and the other way round.
   for (const Step& step : steps) {
@@ -343,7 +361,8 @@ Result<void> carry_out(const std::vector<Step>& steps, git_odb& objects, int top
   std::size_t number = 0;
   for (const Step& step : steps) {
     if (step.mode == 0) continue;
-    if (auto moved = move_into_place(top, staging, number++, step.path); !moved) return partly(moved.error());
+    if (auto moved = move_into_place(top, staging, number++, step.path); !moved)
+      return partly(moved.error());
   }
   return {};
 }
@@ -353,8 +372,10 @@ Result<void> carry_out(const std::vector<Step>& steps, git_odb& objects, int top
 Result<ApplyInfo> apply_changes(const ApplyRequest& request) {
   GitRepository repository;
   GitOdb objects;
-  FR_CHECK(git_check(git_repository_open_bare(out(repository), request.repository.c_str()), "open the repository"));
-  FR_CHECK(git_check(git_repository_odb(out(objects), repository.get()), "open the repository's objects"));
+  FR_CHECK(git_check(git_repository_open_bare(out(repository), request.repository.c_str()),
+                     "open the repository"));
+  FR_CHECK(git_check(git_repository_odb(out(objects), repository.get()),
+                     "open the repository's objects"));
   FR_TRY(const GitTree from, tree_of_commit(*repository, request.old_commit));
   FR_TRY(const GitTree to, tree_of_commit(*repository, request.new_commit));
   FR_TRY(const GitDiff diff, diff_trees(*repository, *from, *to, DiffPurpose::names));
@@ -367,7 +388,8 @@ Result<ApplyInfo> apply_changes(const ApplyRequest& request) {
   info.conflicts = plan.conflicts();
   if (!info.conflicts.empty()) return info;
   for (const ChangedEntry& entry : entries) info.changes.push_back(entry.change);
-  if (!request.dry_run && !plan.steps().empty()) FR_CHECK(carry_out(plan.steps(), *objects, top.get()));
+  if (!request.dry_run && !plan.steps().empty())
+    FR_CHECK(carry_out(plan.steps(), *objects, top.get()));
   return info;
 }
 

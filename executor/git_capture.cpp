@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cerrno>
-
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
@@ -45,22 +44,27 @@ Result<Head> read_head(git_repository& source, git_repository& mirror) {
 Result<void> lend_objects(git_repository& source, git_repository& mirror) {
   GitBuffer path;
   GitOdb objects;
-  FR_CHECK(git_check(git_repository_item_path(path.get(), &source, GIT_REPOSITORY_ITEM_OBJECTS), "find the objects"));
+  FR_CHECK(git_check(git_repository_item_path(path.get(), &source, GIT_REPOSITORY_ITEM_OBJECTS),
+                     "find the objects"));
   FR_CHECK(git_check(git_repository_odb(out(objects), &mirror), "open the mirror's objects"));
-  return git_check(git_odb_add_disk_alternate(objects.get(), std::string(path.view()).c_str()), "read the objects");
+  return git_check(git_odb_add_disk_alternate(objects.get(), std::string(path.view()).c_str()),
+                   "read the objects");
 }
 
 Result<GitStatusList> read_status(git_repository& source, const CaptureRequest& request) {
   git_status_options options;
-  FR_CHECK(git_check(git_status_options_init(&options, GIT_STATUS_OPTIONS_VERSION), "status options"));
+  FR_CHECK(
+      git_check(git_status_options_init(&options, GIT_STATUS_OPTIONS_VERSION), "status options"));
   options.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
-  // Neither a refresh of the index nor a look into submodules, whose configuration is not the user's.
+  // Neither a refresh of the index nor a look into submodules, whose configuration is not the
+  // user's.
   options.flags = GIT_STATUS_OPT_EXCLUDE_SUBMODULES;
   if (request.include_untracked) {
     options.flags |= GIT_STATUS_OPT_INCLUDE_UNTRACKED | GIT_STATUS_OPT_RECURSE_UNTRACKED_DIRS;
   }
   GitStatusList list;
-  FR_CHECK(git_check(git_status_list_new(out(list), &source, &options), "read the work tree's state"));
+  FR_CHECK(
+      git_check(git_status_list_new(out(list), &source, &options), "read the work tree's state"));
   return list;
 }
 
@@ -72,7 +76,8 @@ class Capture {
 
   Result<void> prepare() {
     GitConfig config;
-    FR_CHECK(git_check(git_repository_config_snapshot(out(config), &source_), "read the configuration"));
+    FR_CHECK(
+        git_check(git_repository_config_snapshot(out(config), &source_), "read the configuration"));
     int value = 1;
     if (git_config_get_bool(&value, config.get(), "core.filemode") == 0) trust_mode_ = value != 0;
     git_error_clear();
@@ -84,8 +89,10 @@ class Capture {
     const std::string path = path_of(entry);
     if (is_gitlink(path) || stays(entry, path)) return {};
     const int code = git_index_remove(&index_, path.c_str(), 0);
-    if (code == GIT_ENOTFOUND) git_error_clear();
-    else FR_CHECK(git_check(code, "remove " + quote_path(path)));
+    if (code == GIT_ENOTFOUND)
+      git_error_clear();
+    else
+      FR_CHECK(git_check(code, "remove " + quote_path(path)));
     return {};
   }
 
@@ -115,8 +122,8 @@ class Capture {
   }
 
  private:
-  /// A regular file or link is there, and it is tracked or wanted. What was staged for removal and is
-  /// not listed as untracked is ignored, or not asked for.
+  /// A regular file or link is there, and it is tracked or wanted. What was staged for removal and
+  /// is not listed as untracked is ignored, or not asked for.
   bool stays(const git_status_entry& entry, const std::string& path) const {
     if ((entry.status & GIT_STATUS_WT_DELETED) != 0) return false;
     if ((entry.status & GIT_STATUS_INDEX_DELETED) != 0 && (entry.status & GIT_STATUS_WT_NEW) == 0) {
@@ -149,8 +156,9 @@ class Capture {
     total_ += bytes;
     if (total_ <= max_captured_bytes) return {};
     return Error{ErrorCode::invalid_input,
-                 "the uncommitted files have more than " + std::to_string(max_captured_bytes >> 30) +
-                     " GiB, counted up to " + quote_path(path) +
+                 "the uncommitted files have more than " +
+                     std::to_string(max_captured_bytes >> 30) + " GiB, counted up to " +
+                     quote_path(path) +
                      "; ignore what is not needed, or leave untracked files out"};
   }
 
@@ -160,7 +168,8 @@ class Capture {
     if (size < 0) return changed(path);
     FR_CHECK(count(static_cast<std::uint64_t>(size), path));
     git_oid id;
-    FR_CHECK(git_check(git_odb_write(&id, &objects_, target.data(), static_cast<std::size_t>(size), GIT_OBJECT_BLOB),
+    FR_CHECK(git_check(git_odb_write(&id, &objects_, target.data(), static_cast<std::size_t>(size),
+                                     GIT_OBJECT_BLOB),
                        "write " + quote_path(path)));
     return id;
   }
@@ -170,7 +179,8 @@ class Capture {
     // Non-blocking, for the file may have become a pipe since it was looked at.
     how.flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-    const Descriptor file(static_cast<int>(::syscall(SYS_openat2, top_, path.c_str(), &how, sizeof how)));
+    const Descriptor file(
+        static_cast<int>(::syscall(SYS_openat2, top_, path.c_str(), &how, sizeof how)));
     if (!file) return errno_error("cannot read " + quote_path(path));
     struct stat info {};
     if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return changed(path);
@@ -180,8 +190,8 @@ class Capture {
 
   Result<git_oid> stream_blob(int file, std::uint64_t size, const std::string& path) {
     GitOdbStream stream;
-    FR_CHECK(git_check(git_odb_open_wstream(out(stream), &objects_, static_cast<git_object_size_t>(size),
-                                            GIT_OBJECT_BLOB),
+    FR_CHECK(git_check(git_odb_open_wstream(out(stream), &objects_,
+                                            static_cast<git_object_size_t>(size), GIT_OBJECT_BLOB),
                        "write " + quote_path(path)));
     std::array<char, 1 << 16> buffer;
     std::uint64_t left = size;
@@ -192,11 +202,13 @@ class Capture {
       if (static_cast<std::uint64_t>(got) > left || (got == 0 && left > 0)) return changed(path);
       if (got == 0) break;
       left -= static_cast<std::uint64_t>(got);
-      FR_CHECK(git_check(git_odb_stream_write(stream.get(), buffer.data(), static_cast<std::size_t>(got)),
-                         "write " + quote_path(path)));
+      FR_CHECK(git_check(
+          git_odb_stream_write(stream.get(), buffer.data(), static_cast<std::size_t>(got)),
+          "write " + quote_path(path)));
     }
     git_oid id;
-    FR_CHECK(git_check(git_odb_stream_finalize_write(&id, stream.get()), "write " + quote_path(path)));
+    FR_CHECK(
+        git_check(git_odb_stream_finalize_write(&id, stream.get()), "write " + quote_path(path)));
     return id;
   }
 
@@ -210,7 +222,8 @@ class Capture {
 
 Result<std::string> write_commit(git_repository& mirror, const Head& head, git_index& index) {
   git_oid tree_id;
-  FR_CHECK(git_check(git_index_write_tree_to(&tree_id, &index, &mirror), "write the captured tree"));
+  FR_CHECK(
+      git_check(git_index_write_tree_to(&tree_id, &index, &mirror), "write the captured tree"));
   if (git_oid_equal(&tree_id, git_tree_id(head.tree.get())) != 0) return head.hex;
   GitTree tree;
   FR_CHECK(git_check(git_tree_lookup(out(tree), &mirror, &tree_id), "read the captured tree"));
@@ -220,9 +233,10 @@ Result<std::string> write_commit(git_repository& mirror, const Head& head, git_i
                      "make a signature"));
   git_oid id;
   const git_commit* parents[] = {head.commit.get()};
-  FR_CHECK(git_check(git_commit_create(&id, &mirror, nullptr, who.get(), who.get(), nullptr,
-                                       "Uncommitted files of the work tree\n", tree.get(), 1, parents),
-                     "write the captured commit"));
+  FR_CHECK(
+      git_check(git_commit_create(&id, &mirror, nullptr, who.get(), who.get(), nullptr,
+                                  "Uncommitted files of the work tree\n", tree.get(), 1, parents),
+                "write the captured commit"));
   return to_hex(id);
 }
 
@@ -236,9 +250,11 @@ Result<CaptureInfo> capture_work_tree(const CaptureRequest& request) {
                      "open the repository " + quote_path(request.repository.native())));
   const char* work_tree = git_repository_workdir(source.get());
   if (work_tree == nullptr) {
-    return Error{ErrorCode::invalid_input, "the repository is bare: it has no work tree to capture"};
+    return Error{ErrorCode::invalid_input,
+                 "the repository is bare: it has no work tree to capture"};
   }
-  FR_CHECK(git_check(git_repository_open_bare(out(mirror), request.mirror.c_str()), "open the mirror"));
+  FR_CHECK(
+      git_check(git_repository_open_bare(out(mirror), request.mirror.c_str()), "open the mirror"));
   FR_CHECK(lend_objects(*source, *mirror));
   FR_TRY(const Head head, read_head(*source, *mirror));
   FR_TRY(const GitStatusList status, read_status(*source, request));
@@ -261,7 +277,8 @@ Result<CaptureInfo> capture_work_tree(const CaptureRequest& request) {
   for (std::size_t i = 0; i < count; ++i) {
     const git_status_entry& entry = *git_status_byindex(status.get(), i);
     FR_CHECK(capture.add_if_there(entry));
-    if (info.dirty_paths.size() < max_named_paths) info.dirty_paths.push_back(Capture::path_of(entry));
+    if (info.dirty_paths.size() < max_named_paths)
+      info.dirty_paths.push_back(Capture::path_of(entry));
   }
   info.dirty_count = count;
   FR_TRY(info.commit, write_commit(*mirror, head, *index));

@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <mutex>
-#include <optional>
-#include <thread>
-
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <mutex>
+#include <optional>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
+#include <thread>
 #include <unistd.h>
 
 #include "config/quoted_path.hpp"
@@ -52,7 +51,8 @@ Result<void> make_opaque(int top, const std::string& path) {
   open_how how{};
   how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  const Descriptor folder(static_cast<int>(::syscall(SYS_openat2, top, path.c_str(), &how, sizeof how)));
+  const Descriptor folder(
+      static_cast<int>(::syscall(SYS_openat2, top, path.c_str(), &how, sizeof how)));
   if (!folder) return file_error(path, errno);
   if (::fsetxattr(folder.get(), "trusted.overlay.opaque", "y", 1, 0) == 0) return {};
   // Without CAP_SYS_ADMIN the overlay is mounted with userxattr, which reads this name instead.
@@ -87,7 +87,8 @@ class CheckoutWriter {
     // Below this a second thread costs more than it saves.
     constexpr std::size_t files_per_thread = 256;
     const std::size_t wanted = order_.size() / files_per_thread;
-    const std::size_t threads = std::min<std::size_t>({wanted, std::thread::hardware_concurrency(), 4});
+    const std::size_t threads =
+        std::min<std::size_t>({wanted, std::thread::hardware_concurrency(), 4});
     {
       std::vector<std::jthread> others;
       for (std::size_t i = 1; i < threads; ++i) others.emplace_back([this] { work({}); });
@@ -108,7 +109,8 @@ class CheckoutWriter {
     });
     for (std::uint32_t begin = 0; begin < order_.size();) {
       std::uint32_t end = begin + 1;
-      while (end < order_.size() && end - begin < unit_files && folder_at(end) == folder_at(begin)) ++end;
+      while (end < order_.size() && end - begin < unit_files && folder_at(end) == folder_at(begin))
+        ++end;
       units_.push_back({begin, end});
       begin = end;
     }
@@ -163,7 +165,8 @@ class CheckoutWriter {
     GitOdbObject object;
     FR_CHECK(git_check(git_odb_read(out(object), &odb, &file.id), "read " + quote_path(file.path)));
     if (git_odb_object_type(object.get()) != GIT_OBJECT_BLOB) {
-      return Error{ErrorCode::invalid_input, "the commit's entry " + quote_path(file.path) + " is no blob"};
+      return Error{ErrorCode::invalid_input,
+                   "the commit's entry " + quote_path(file.path) + " is no blob"};
     }
     const std::string_view content(static_cast<const char*>(git_odb_object_data(object.get())),
                                    git_odb_object_size(object.get()));
@@ -178,7 +181,8 @@ class CheckoutWriter {
   }
 
   Result<void> write_link(int folder, const PlannedFile& file, std::string_view target) const {
-    if (target.empty() || target.size() > max_git_path_bytes || target.find('\0') != std::string_view::npos) {
+    if (target.empty() || target.size() > max_git_path_bytes ||
+        target.find('\0') != std::string_view::npos) {
       return Error{ErrorCode::invalid_input,
                    "the commit's symbolic link " + quote_path(file.path) + " has no valid target"};
     }
@@ -226,11 +230,13 @@ class CheckoutWriter {
 Result<void> count_entry(CheckoutPlan& plan) {
   if (plan.folders.size() + plan.files.size() < plan.max_entries) return {};
   plan.over_limit = true;
-  return Error{ErrorCode::invalid_input, "the commit has more than " +
-                                             std::to_string(plan.max_entries) + " files and folders"};
+  return Error{
+      ErrorCode::invalid_input,
+      "the commit has more than " + std::to_string(plan.max_entries) + " files and folders"};
 }
 
-Result<std::string> checked_path(const CheckoutPlan& plan, std::uint32_t folder, std::string_view name) {
+Result<std::string> checked_path(const CheckoutPlan& plan, std::uint32_t folder,
+                                 std::string_view name) {
   const std::string& parent = plan.folders[folder].path;
   FR_CHECK(check_entry_name(name, parent));
   std::string path = join_git_path(parent, name);
@@ -273,7 +279,8 @@ Result<CachedTree> plan_tree(git_repository& mirror, const git_oid& tree_id, std
   // Recursion is bounded by the length of a path: plan_folder() refuses what goes deeper.
   GitTree tree;
   const std::string path = plan.folders[folder].path;
-  FR_CHECK(git_check(git_tree_lookup(out(tree), &mirror, &tree_id), "read the tree of " + quote_path(path)));
+  FR_CHECK(git_check(git_tree_lookup(out(tree), &mirror, &tree_id),
+                     "read the tree of " + quote_path(path)));
   CachedTree cached;
   cached.name = path.substr(path.rfind('/') + 1);
   cached.id = tree_id;
@@ -296,7 +303,8 @@ Result<CachedTree> plan_tree(git_repository& mirror, const git_oid& tree_id, std
   return cached;
 }
 
-Result<CheckoutOutcome> write_checkout(CheckoutPlan& plan, int top, const CheckoutOptions& options) {
+Result<CheckoutOutcome> write_checkout(CheckoutPlan& plan, int top,
+                                       const CheckoutOptions& options) {
   FR_CHECK(make_folders(plan, top));
   return CheckoutWriter(plan, top, options).run();
 }

@@ -4,12 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <git2/oid.h>
+#include <git2/types.h>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <git2/types.h>
-#include <git2/oid.h>
 
 #include "config/result.hpp"
 #include "executor/git_index_file.hpp"
@@ -44,8 +43,8 @@ struct CheckoutPlan {
 };
 
 /// Adds the folder and all below it to the plan, in index order, and returns its cached tree.
-/// `folder` is where the tree's content goes (already planned). invalid_input for names or counts that
-/// are refused.
+/// `folder` is where the tree's content goes (already planned). invalid_input for names or counts
+/// that are refused.
 Result<CachedTree> plan_tree(git_repository& mirror, const git_oid& tree, std::uint32_t folder,
                              CheckoutPlan& plan);
 
@@ -71,9 +70,9 @@ struct CheckoutOutcome {
   bool lfs = false;  ///< a .gitattributes among the files names filter=lfs
 };
 
-/// Writes the plan below `top` (a descriptor of an empty folder that nobody else writes to): folders
-/// 0755, files 0644 or 0755, links as they are; no conversion, nothing existing is replaced, no link is
-/// followed. Fills in PlannedFile::size. The caller has set umask to 022.
+/// Writes the plan below `top` (a descriptor of an empty folder that nobody else writes to):
+/// folders 0755, files 0644 or 0755, links as they are; no conversion, nothing existing is
+/// replaced, no link is followed. Fills in PlannedFile::size. The caller has set umask to 022.
 Result<CheckoutOutcome> write_checkout(CheckoutPlan& plan, int top, const CheckoutOptions& options);
 
 /// Whether the text of a .gitattributes has a line with `filter=lfs`.

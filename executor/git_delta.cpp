@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <unordered_map>
-
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unordered_map>
 
 #include "config/quoted_path.hpp"
 #include "executor/git_handles.hpp"
@@ -34,13 +33,16 @@ Result<std::vector<Entry>> sorted_entries(git_repository& mirror, const git_oid&
     entries[i] = {git_tree_entry_name(entry), *git_tree_entry_id(entry),
                   static_cast<std::uint32_t>(git_tree_entry_filemode(entry))};
   }
-  // A tree is sorted as if folders ended in '/': a file and a folder of one name do not stand together.
+  // A tree is sorted as if folders ended in '/': a file and a folder of one name do not stand
+  // together.
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return a.name < b.name; });
-  const auto twice = std::adjacent_find(entries.begin(), entries.end(),
-                                        [](const Entry& a, const Entry& b) { return a.name == b.name; });
+  const auto twice =
+      std::adjacent_find(entries.begin(), entries.end(),
+                         [](const Entry& a, const Entry& b) { return a.name == b.name; });
   if (twice != entries.end()) {
-    return Error{ErrorCode::invalid_input, "the commit has two entries named " + quote_path(twice->name)};
+    return Error{ErrorCode::invalid_input,
+                 "the commit has two entries named " + quote_path(twice->name)};
   }
   return entries;
 }
@@ -58,10 +60,10 @@ class DeltaPlanner {
   }
 
  private:
-  // Recursion is bounded by the length of a path, for both trees have this folder and the old one was
-  // checked out.
-  Result<CachedTree> merge(const git_oid& old_tree, const git_oid& new_tree, const std::string& path,
-                           CachedTree cache) {
+  // Recursion is bounded by the length of a path, for both trees have this folder and the old one
+  // was checked out.
+  Result<CachedTree> merge(const git_oid& old_tree, const git_oid& new_tree,
+                           const std::string& path, CachedTree cache) {
     FR_TRY(const auto olds, sorted_entries(mirror_, old_tree));
     FR_TRY(const auto news, sorted_entries(mirror_, new_tree));
     CachedTree merged;
@@ -70,7 +72,8 @@ class DeltaPlanner {
     auto old_entry = olds.begin();
     auto new_entry = news.begin();
     while (old_entry != olds.end() || new_entry != news.end()) {
-      if (new_entry == news.end() || (old_entry != olds.end() && old_entry->name < new_entry->name)) {
+      if (new_entry == news.end() ||
+          (old_entry != olds.end() && old_entry->name < new_entry->name)) {
         FR_CHECK(remove(path, *old_entry++));
       } else if (old_entry == olds.end() || new_entry->name < old_entry->name) {
         FR_CHECK(add(path, *new_entry++, merged));
@@ -81,8 +84,8 @@ class DeltaPlanner {
     return merged;
   }
 
-  Result<void> change(const std::string& path, const Entry& from, const Entry& to, CachedTree& cache,
-                      CachedTree& merged) {
+  Result<void> change(const std::string& path, const Entry& from, const Entry& to,
+                      CachedTree& cache, CachedTree& merged) {
     if (from.is_tree() && to.is_tree()) {
       FR_TRY(CachedTree child, take_child(cache, from.name));
       if (!from.same_as(to)) {
@@ -122,11 +125,14 @@ class DeltaPlanner {
     std::string name = join_git_path(path, entry.name);
     // A .gitattributes may lie anywhere below.
     if (entry.is_tree()) plan_.attributes_changed = true;
-    if (entry.is_tree()) plan_.removed_prefixes.push_back(std::move(name) + '/');
-    else plan_.removed_paths.push_back(std::move(name));
+    if (entry.is_tree())
+      plan_.removed_prefixes.push_back(std::move(name) + '/');
+    else
+      plan_.removed_paths.push_back(std::move(name));
   }
 
-  Result<void> add(const std::string& path, const Entry& entry, CachedTree& merged, bool opaque = false) {
+  Result<void> add(const std::string& path, const Entry& entry, CachedTree& merged,
+                   bool opaque = false) {
     note_attributes(entry.name);
     FR_CHECK(check_limit());
     FR_TRY(const std::uint32_t folder, folder_for(path));
@@ -148,7 +154,9 @@ class DeltaPlanner {
 
   Result<void> check_limit() {
     const CheckoutPlan& checkout = plan_.checkout;
-    if (plan_.whiteouts.size() + checkout.files.size() + checkout.folders.size() < checkout.max_entries) return {};
+    if (plan_.whiteouts.size() + checkout.files.size() + checkout.folders.size() <
+        checkout.max_entries)
+      return {};
     plan_.checkout.over_limit = true;
     return Error{ErrorCode::invalid_input, "too many changes for a delta"};
   }
@@ -174,7 +182,8 @@ class DeltaPlanner {
     const auto found = std::find_if(cache.children.begin(), cache.children.end(),
                                     [&](const CachedTree& child) { return child.name == name; });
     if (found == cache.children.end()) {
-      return Error{ErrorCode::internal, "the base snapshot's index has no cached tree for " + quote_path(name)};
+      return Error{ErrorCode::internal,
+                   "the base snapshot's index has no cached tree for " + quote_path(name)};
     }
     return std::move(*found);
   }
@@ -187,14 +196,16 @@ class DeltaPlanner {
 /// Skips the entries of sorted lists as sorted index paths go by.
 class Removals {
  public:
-  explicit Removals(DeltaPlan& plan) : paths_(plan.removed_paths), prefixes_(plan.removed_prefixes) {
+  explicit Removals(DeltaPlan& plan)
+      : paths_(plan.removed_paths), prefixes_(plan.removed_prefixes) {
     std::sort(paths_.begin(), paths_.end());
     std::sort(prefixes_.begin(), prefixes_.end());
   }
   bool holds(std::string_view path) {
     while (path_ < paths_.size() && paths_[path_] < path) ++path_;
     if (path_ < paths_.size() && paths_[path_] == path) return true;
-    while (prefix_ < prefixes_.size() && prefixes_[prefix_] < path && !path.starts_with(prefixes_[prefix_])) {
+    while (prefix_ < prefixes_.size() && prefixes_[prefix_] < path &&
+           !path.starts_with(prefixes_[prefix_])) {
       ++prefix_;
     }
     return prefix_ < prefixes_.size() && path.starts_with(prefixes_[prefix_]);
@@ -209,8 +220,9 @@ class Removals {
 
 }  // namespace
 
-Result<DeltaPlan> plan_delta(git_repository& mirror, const git_oid& old_tree, const git_oid& new_tree,
-                             CachedTree old_cache, std::uint64_t max_changes) {
+Result<DeltaPlan> plan_delta(git_repository& mirror, const git_oid& old_tree,
+                             const git_oid& new_tree, CachedTree old_cache,
+                             std::uint64_t max_changes) {
   return DeltaPlanner(mirror, max_changes).run(old_tree, new_tree, std::move(old_cache));
 }
 
@@ -224,7 +236,8 @@ Result<void> write_whiteouts(const DeltaPlan& plan, int top) {
   return {};
 }
 
-Result<std::string> patched_index(const IndexFile& old_index, DeltaPlan& plan, std::uint32_t mtime) {
+Result<std::string> patched_index(const IndexFile& old_index, DeltaPlan& plan,
+                                  std::uint32_t mtime) {
   auto& files = plan.checkout.files;
   std::sort(files.begin(), files.end(),
             [](const PlannedFile& a, const PlannedFile& b) { return a.path < b.path; });
@@ -233,17 +246,19 @@ Result<std::string> patched_index(const IndexFile& old_index, DeltaPlan& plan, s
   Result<void> outcome;
   const auto add_next = [&] {
     if (outcome) {
-      outcome = writer.add({next->path, next->id, next->mode, mtime, static_cast<std::uint32_t>(next->size)});
+      outcome = writer.add(
+          {next->path, next->id, next->mode, mtime, static_cast<std::uint32_t>(next->size)});
     }
     ++next;
   };
   Removals removals(plan);
-  old_index.for_each([&](std::string_view path, std::uint32_t, const git_oid&, std::string_view raw) {
-    while (next != files.end() && next->path < path) add_next();
-    const bool replaced = next != files.end() && next->path == path;
-    if (replaced || removals.holds(path)) return;
-    if (outcome) outcome = writer.add_raw(path, raw);
-  });
+  old_index.for_each(
+      [&](std::string_view path, std::uint32_t, const git_oid&, std::string_view raw) {
+        while (next != files.end() && next->path < path) add_next();
+        const bool replaced = next != files.end() && next->path == path;
+        if (replaced || removals.holds(path)) return;
+        if (outcome) outcome = writer.add_raw(path, raw);
+      });
   while (next != files.end()) add_next();
   if (!outcome) return std::move(outcome).error();
   if (writer.entry_count() != plan.trees.entry_count) {

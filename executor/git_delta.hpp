@@ -2,11 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <vector>
-
 #include <git2/oid.h>
 #include <git2/types.h>
+#include <string>
+#include <vector>
 
 #include "config/result.hpp"
 #include "executor/git_checkout.hpp"
@@ -25,8 +24,8 @@ struct DeltaPlan {
   bool attributes_changed = false;  ///< a .gitattributes came, went or changed
 };
 
-/// Merges two trees, skipping what is equal. `old_cache` is old_tree's cached tree (consumed). At most
-/// `max_changes` files, folders and whiteouts: more sets checkout.over_limit and is an Error.
+/// Merges two trees, skipping what is equal. `old_cache` is old_tree's cached tree (consumed). At
+/// most `max_changes` files, folders and whiteouts: more sets checkout.over_limit and is an Error.
 Result<DeltaPlan> plan_delta(git_repository& mirror, const git_oid& old_tree,
                              const git_oid& new_tree, CachedTree old_cache,
                              std::uint64_t max_changes);

@@ -15,7 +15,8 @@ class PatchText {
       : sink_(sink), commit_(std::move(commit)), max_bytes_(max_bytes) {}
 
   /// For git_diff_print; a value but 0 stops it.
-  static int print(const git_diff_delta*, const git_diff_hunk*, const git_diff_line* line, void* self) {
+  static int print(const git_diff_delta*, const git_diff_hunk*, const git_diff_line* line,
+                   void* self) {
     auto& text = *static_cast<PatchText*>(self);
     if (line->origin == GIT_DIFF_LINE_CONTEXT || line->origin == GIT_DIFF_LINE_ADDITION ||
         line->origin == GIT_DIFF_LINE_DELETION) {
@@ -54,10 +55,14 @@ class PatchText {
 
 ChangeStatus status_of(git_delta_t status) {
   switch (status) {
-    case GIT_DELTA_ADDED: return ChangeStatus::added;
-    case GIT_DELTA_DELETED: return ChangeStatus::deleted;
-    case GIT_DELTA_TYPECHANGE: return ChangeStatus::type_changed;
-    default: return ChangeStatus::modified;
+    case GIT_DELTA_ADDED:
+      return ChangeStatus::added;
+    case GIT_DELTA_DELETED:
+      return ChangeStatus::deleted;
+    case GIT_DELTA_TYPECHANGE:
+      return ChangeStatus::type_changed;
+    default:
+      return ChangeStatus::modified;
   }
 }
 
@@ -72,17 +77,19 @@ Result<GitTree> tree_of_commit(git_repository& repository, const std::string& he
   return tree;
 }
 
-Result<GitDiff> diff_trees(git_repository& repository, git_tree& from, git_tree& to, DiffPurpose purpose) {
+Result<GitDiff> diff_trees(git_repository& repository, git_tree& from, git_tree& to,
+                           DiffPurpose purpose) {
   git_diff_options options;
   FR_CHECK(git_check(git_diff_options_init(&options, GIT_DIFF_OPTIONS_VERSION), "diff options"));
   options.id_abbrev = GIT_OID_HEXSZ;
   // `git apply` takes a change of type as a removal and an addition only.
   options.flags = purpose == DiffPurpose::text ? GIT_DIFF_SHOW_BINARY : GIT_DIFF_INCLUDE_TYPECHANGE;
   GitDiff diff;
-  FR_CHECK(git_check(git_diff_tree_to_tree(out(diff), &repository, &from, &to, &options), "compare two commits"));
+  FR_CHECK(git_check(git_diff_tree_to_tree(out(diff), &repository, &from, &to, &options),
+                     "compare two commits"));
   if (git_diff_num_deltas(diff.get()) > max_diff_paths) {
-    return Error{ErrorCode::invalid_input,
-                 "more than " + std::to_string(max_diff_paths) + " paths differ between the two commits"};
+    return Error{ErrorCode::invalid_input, "more than " + std::to_string(max_diff_paths) +
+                                               " paths differ between the two commits"};
   }
   return diff;
 }
@@ -93,7 +100,8 @@ std::vector<ChangedEntry> changed_entries(git_diff& diff) {
     const git_diff_delta& delta = *git_diff_get_delta(&diff, i);
     ChangedEntry& entry = entries[i];
     entry.change.status = status_of(delta.status);
-    entry.change.path = delta.status == GIT_DELTA_DELETED ? delta.old_file.path : delta.new_file.path;
+    entry.change.path =
+        delta.status == GIT_DELTA_DELETED ? delta.old_file.path : delta.new_file.path;
     entry.old_id = delta.old_file.id;
     entry.new_id = delta.new_file.id;
     entry.old_mode = delta.old_file.mode;
@@ -107,7 +115,8 @@ std::vector<ChangedEntry> changed_entries(git_diff& diff) {
 
 Result<DiffInfo> diff_commits(const DiffRequest& request, ContentSink& sink) {
   GitRepository repository;
-  FR_CHECK(git_check(git_repository_open_bare(out(repository), request.repository.c_str()), "open the repository"));
+  FR_CHECK(git_check(git_repository_open_bare(out(repository), request.repository.c_str()),
+                     "open the repository"));
   FR_TRY(const GitTree from, tree_of_commit(*repository, request.old_commit));
   FR_TRY(const GitTree to, tree_of_commit(*repository, request.new_commit));
   DiffInfo info;

@@ -1,12 +1,12 @@
-// RAII over libgit2: unique_ptr aliases by deleter, an adapter for T** out-parameters, errors read at once.
+// RAII over libgit2: unique_ptr aliases by deleter, an adapter for T** out-parameters, errors read
+// at once.
 #pragma once
 
 #include <cstdlib>
+#include <git2.h>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <git2.h>
 
 #include "config/result.hpp"
 
@@ -55,15 +55,16 @@ class GitBuffer {
 
   git_buf* get() noexcept { return &buffer_; }
   [[nodiscard]] std::string_view view() const noexcept {
-    return buffer_.ptr == nullptr ? std::string_view{} : std::string_view(buffer_.ptr, buffer_.size);
+    return buffer_.ptr == nullptr ? std::string_view{}
+                                  : std::string_view(buffer_.ptr, buffer_.size);
   }
 
  private:
   git_buf buffer_ = GIT_BUF_INIT;
 };
 
-/// Lets a C function fill a handle: `git_commit_lookup(out(commit), repository, &id)`. The handle is
-/// set when the full expression ends; one that was held before is freed then.
+/// Lets a C function fill a handle: `git_commit_lookup(out(commit), repository, &id)`. The handle
+/// is set when the full expression ends; one that was held before is freed then.
 template <class Handle>
 class GitOut {
  public:
@@ -72,7 +73,7 @@ class GitOut {
   GitOut& operator=(const GitOut&) = delete;
   ~GitOut() { handle_.reset(pointer_); }
   // NOLINTNEXTLINE(google-explicit-constructor): made to stand where the C function wants a T**.
-  operator typename Handle::element_type**() noexcept { return &pointer_; }
+  operator typename Handle::element_type **() noexcept { return &pointer_; }
 
  private:
   Handle& handle_;
@@ -91,21 +92,27 @@ inline Error git_error_from(int code, std::string_view what) {
   const git_error* last = git_error_last();
   std::string message(what);
   message += ": ";
-  message += last != nullptr && last->message != nullptr ? last->message : "unknown error of libgit2";
+  message +=
+      last != nullptr && last->message != nullptr ? last->message : "unknown error of libgit2";
   git_error_clear();
   switch (code) {
-    case GIT_ENOTFOUND: return {ErrorCode::not_found, std::move(message)};
+    case GIT_ENOTFOUND:
+      return {ErrorCode::not_found, std::move(message)};
     case GIT_ECERTIFICATE:
     case GIT_EAUTH:
-    case GIT_EOWNER: return {ErrorCode::denied, std::move(message)};
-    case GIT_ELOCKED: return {ErrorCode::unavailable, std::move(message)};
-    case GIT_EINVALIDSPEC: return {ErrorCode::invalid_input, std::move(message)};
-    default: return {ErrorCode::internal, std::move(message)};
+    case GIT_EOWNER:
+      return {ErrorCode::denied, std::move(message)};
+    case GIT_ELOCKED:
+      return {ErrorCode::unavailable, std::move(message)};
+    case GIT_EINVALIDSPEC:
+      return {ErrorCode::invalid_input, std::move(message)};
+    default:
+      return {ErrorCode::internal, std::move(message)};
   }
 }
 
-/// Turns a libgit2 return code into a Result: `FR_CHECK(git_check(git_…(…), "what"))`. Must wrap the
-/// call itself, for the error text is per thread and lasts until the next call.
+/// Turns a libgit2 return code into a Result: `FR_CHECK(git_check(git_…(…), "what"))`. Must wrap
+/// the call itself, for the error text is per thread and lasts until the next call.
 inline Result<void> git_check(int code, std::string_view what) {
   if (code < 0) return git_error_from(code, what);
   return {};
@@ -138,14 +145,16 @@ class GitLibrary {
     };
     const std::string home = variable("HOME");
     const std::string given = variable("XDG_CONFIG_HOME");
-    const std::string xdg = !given.empty() ? given + "/git" : home.empty() ? "" : home + "/.config/git";
+    const std::string xdg = !given.empty() ? given + "/git"
+                            : home.empty() ? ""
+                                           : home + "/.config/git";
     git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_SYSTEM, "/etc");
     git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_GLOBAL, home.c_str());
     git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_XDG, xdg.c_str());
   }
 
-  /// Objects are no longer hashed when read: for a mirror, whose objects git verified as it received
-  /// them. zlib's checksum still finds what a disk has damaged.
+  /// Objects are no longer hashed when read: for a mirror, whose objects git verified as it
+  /// received them. zlib's checksum still finds what a disk has damaged.
   void trust_object_hashes() { git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0); }
 };
 

@@ -4,7 +4,6 @@
 #include <array>
 #include <charconv>
 #include <cstring>
-
 #include <openssl/evp.h>
 
 #include "config/quoted_path.hpp"
@@ -23,7 +22,8 @@ constexpr std::size_t max_depth = 2048;
 using Hash = std::array<unsigned char, hash_bytes>;
 
 // OpenSSL's SHA-1 uses the processor's instructions: libgit2's collision-detecting one would take
-// longer over the index of a large repository than all the rest of a delta. The index is our own file.
+// longer over the index of a large repository than all the rest of a delta. The index is our own
+// file.
 Hash sha1(std::string_view bytes) {
   Hash hash{};
   unsigned length = 0;
@@ -37,11 +37,14 @@ void put_u32(std::string& into, std::uint32_t value) {
 
 std::uint32_t get_u32(std::string_view bytes, std::size_t offset) {
   std::uint32_t value = 0;
-  for (std::size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(bytes[offset + i]);
+  for (std::size_t i = 0; i < 4; ++i)
+    value = value << 8 | static_cast<unsigned char>(bytes[offset + i]);
   return value;
 }
 
-std::size_t padded(std::size_t path_bytes) { return (fixed_entry_bytes + path_bytes + 8) & ~std::size_t{7}; }
+std::size_t padded(std::size_t path_bytes) {
+  return (fixed_entry_bytes + path_bytes + 8) & ~std::size_t{7};
+}
 
 Error broken(std::string_view what) {
   return {ErrorCode::invalid_input, "the snapshot's index is broken: " + std::string(what)};
@@ -77,7 +80,8 @@ class TreeReader {
     FR_TRY(tree.entry_count, number(' '));
     FR_TRY(const std::uint32_t children, number('\n'));
     // A child takes 24 bytes at least: the count cannot make us reserve more than the file has.
-    if (rest_.size() < hash_bytes || children > rest_.size() / 24) return broken("a cached tree is cut");
+    if (rest_.size() < hash_bytes || children > rest_.size() / 24)
+      return broken("a cached tree is cut");
     std::memcpy(tree.id.id, rest_.data(), hash_bytes);
     rest_.remove_prefix(hash_bytes);
     tree.children.reserve(children);
@@ -112,7 +116,8 @@ class TreeReader {
 }  // namespace
 
 Result<IndexFile> IndexFile::parse(std::string bytes) {
-  if (bytes.size() < header_bytes + hash_bytes || !bytes.starts_with("DIRC") || get_u32(bytes, 4) != 2) {
+  if (bytes.size() < header_bytes + hash_bytes || !bytes.starts_with("DIRC") ||
+      get_u32(bytes, 4) != 2) {
     return broken("it is not an index of version 2");
   }
   const std::string_view body = std::string_view(bytes).substr(0, bytes.size() - hash_bytes);
@@ -139,7 +144,8 @@ IndexFile::View IndexFile::entry_at(std::size_t offset) const {
   const std::size_t path_begin = offset + fixed_entry_bytes;
   const void* nul = std::memchr(bytes_.data() + path_begin, '\0', end - path_begin);
   if (nul == nullptr) return {};
-  const auto path_bytes = static_cast<std::size_t>(static_cast<const char*>(nul) - bytes_.data()) - path_begin;
+  const auto path_bytes =
+      static_cast<std::size_t>(static_cast<const char*>(nul) - bytes_.data()) - path_begin;
   const std::size_t total = padded(path_bytes);
   if (path_bytes == 0 || offset + total > end) return {};
   View view;

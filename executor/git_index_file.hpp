@@ -1,23 +1,24 @@
-// The file `.git/index` (version 2, with its cached trees): written in one pass, patched without parsing it all.
+// The file `.git/index` (version 2, with its cached trees): written in one pass, patched without
+// parsing it all.
 #pragma once
 
 #include <cstdint>
+#include <git2/oid.h>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <git2/oid.h>
 
 #include "config/result.hpp"
 
 namespace flow_runner {
 
-/// One line of the index. Stat data that `core.checkStat=minimal` does not look at is written as zero:
-/// only modification time (whole seconds) and size are compared then. Format: gitformat-index(5).
+/// One line of the index. Stat data that `core.checkStat=minimal` does not look at is written as
+/// zero: only modification time (whole seconds) and size are compared then. Format:
+/// gitformat-index(5).
 struct IndexEntry {
   std::string path;  ///< raw bytes, relative
   git_oid id{};
-  std::uint32_t mode = 0;  ///< 0100644, 0100755, 0120000 or 0160000
+  std::uint32_t mode = 0;   ///< 0100644, 0100755, 0120000 or 0160000
   std::uint32_t mtime = 0;  ///< seconds since the epoch
   std::uint32_t size = 0;   ///< bytes, modulo 2^32 as git does
 };
@@ -34,14 +35,16 @@ struct CachedTree {
 /// An index as bytes, and where its parts are.
 class IndexFile {
  public:
-  /// Parses an index that we wrote before. Its checksum is verified. invalid_input for anything else.
+  /// Parses an index that we wrote before. Its checksum is verified. invalid_input for anything
+  /// else.
   static Result<IndexFile> parse(std::string bytes);
 
   [[nodiscard]] std::uint32_t entry_count() const noexcept { return entry_count_; }
   /// Takes the cached trees out.
   CachedTree take_trees() { return std::move(trees_); }
 
-  /// Calls visit(path, mode, id, raw) for each entry in order; `raw` is what IndexWriter::add_raw takes.
+  /// Calls visit(path, mode, id, raw) for each entry in order; `raw` is what IndexWriter::add_raw
+  /// takes.
   template <class Visit>
   void for_each(Visit visit) const {
     std::size_t at = header_bytes;
@@ -80,8 +83,8 @@ class IndexWriter {
   Result<void> add_raw(std::string_view path, std::string_view raw);
 
   [[nodiscard]] std::uint32_t entry_count() const noexcept { return entry_count_; }
-  /// Closes the index with the cached trees and checksum and returns its bytes; nothing may be added
-  /// afterwards.
+  /// Closes the index with the cached trees and checksum and returns its bytes; nothing may be
+  /// added afterwards.
   std::string finish(const CachedTree& trees);
 
  private:

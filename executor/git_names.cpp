@@ -8,7 +8,8 @@
 namespace flow_runner {
 namespace {
 
-// UTF-8 of the code points that HFS+ ignores: U+200C..U+200F, U+202A..U+202E, U+206A..U+206F, U+FEFF.
+// UTF-8 of the code points that HFS+ ignores: U+200C..U+200F, U+202A..U+202E, U+206A..U+206F,
+// U+FEFF.
 bool is_hfs_ignorable(std::string_view three_bytes) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(three_bytes[i]); };
   if (byte(0) == 0xEF) return byte(1) == 0xBB && byte(2) == 0xBF;

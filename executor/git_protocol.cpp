@@ -1,206 +1,16 @@
 #include "executor/git_protocol.hpp"
 
-#include <algorithm>
 #include <string_view>
-#include <type_traits>
 
-#include "config/quoted_path.hpp"
+#include "executor/git_fields.hpp"
 
 namespace flow_runner {
 namespace {
 
 using nlohmann::json;
-namespace fs = std::filesystem;
-
-bool needs_quotes(std::string_view path) {
-  return !is_utf8(path) || std::any_of(path.begin(), path.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-  });
-}
-
-// Text that is no path (a message, a warning): what is not UTF-8 becomes U+FFFD rather than a throw in
-// dump().
-std::string printable(const std::string& text) {
-  if (is_utf8(text)) return text;
-  const std::string dumped = json(text).dump(-1, ' ', false, json::error_handler_t::replace);
-  return json::parse(dumped).get<std::string>();
-}
-
-// Collects an object's paths first, for one that needs quotes quotes them all.
-class Writer {
- public:
-  Writer& path(const char* name, std::string value) {
-    quoted_ = quoted_ || needs_quotes(value);
-    paths_.emplace_back(name, std::move(value));
-    return *this;
-  }
-  Writer& paths(const char* name, const std::vector<std::string>& values) {
-    quoted_ = quoted_ || std::any_of(values.begin(), values.end(), needs_quotes);
-    lists_.emplace_back(name, values);
-    return *this;
-  }
-  template <class T>
-  Writer& value(const char* name, const T& value) {
-    object_[name] = value;
-    return *this;
-  }
-  Writer& text(const char* name, const std::string& value) {
-    object_[name] = printable(value);
-    return *this;
-  }
-  Writer& texts(const char* name, const std::vector<std::string>& values) {
-    json list = json::array();
-    for (const auto& value : values) list.push_back(printable(value));
-    object_[name] = std::move(list);
-    return *this;
-  }
-  json done() {
-    for (const auto& [name, value] : paths_) object_[name] = shown(value);
-    for (const auto& [name, values] : lists_) {
-      json list = json::array();
-      for (const auto& value : values) list.push_back(shown(value));
-      object_[name] = std::move(list);
-    }
-    if (quoted_) object_["quoted"] = true;
-    return std::move(object_);
-  }
-
- private:
-  [[nodiscard]] std::string shown(const std::string& path) const {
-    return quoted_ ? quote_path(path) : path;
-  }
-
-  json object_ = json::object();
-  std::vector<std::pair<const char*, std::string>> paths_;
-  std::vector<std::pair<const char*, std::vector<std::string>>> lists_;
-  bool quoted_ = false;
-};
-
-// Reads fields one by one and keeps the first failure.
-class Reader {
- public:
-  explicit Reader(const json& object) : object_(object) {
-    if (!object.is_object()) {
-      fail("git worker: an object was expected");
-      return;
-    }
-    if (const auto found = object.find("quoted"); found != object.end()) {
-      if (found->is_boolean()) quoted_ = found->get<bool>();
-      else fail("git worker: the field 'quoted' must be a boolean");
-    }
-  }
-
-  template <class T>
-  Reader& value(const char* name, T& into) {
-    if (const json* field = find(name)) convert(name, *field, into);
-    return *this;
-  }
-  template <class T>
-  Reader& optional(const char* name, std::optional<T>& into) {
-    if (error_ || !object_.contains(name) || object_[name].is_null()) return *this;
-    convert(name, object_[name], into.emplace());
-    return *this;
-  }
-  Reader& path(const char* name, std::string& into) {
-    if (const json* field = find(name)) convert_path(name, *field, into);
-    return *this;
-  }
-  Reader& path(const char* name, fs::path& into) {
-    std::string raw;
-    path(name, raw);
-    into = std::move(raw);
-    return *this;
-  }
-  Reader& paths(const char* name, std::vector<std::string>& into) {
-    const json* field = find(name);
-    if (field == nullptr) return *this;
-    if (!field->is_array()) return mistyped(name, "a list of paths");
-    for (const auto& element : *field) convert_path(name, element, into.emplace_back());
-    return *this;
-  }
-  /// A list of objects, read by `read(element) -> Result<T>`.
-  template <class T, class Read>
-  Reader& list(const char* name, std::vector<T>& into, Read read) {
-    const json* field = find(name);
-    if (field == nullptr) return *this;
-    if (!field->is_array()) return mistyped(name, "a list");
-    for (const auto& element : *field) {
-      Result<T> one = read(element);
-      if (!one) {
-        error_ = one.error();
-        return *this;
-      }
-      into.push_back(std::move(*one));
-    }
-    return *this;
-  }
-  Reader& fail(std::string message) {
-    if (!error_) error_ = Error{ErrorCode::invalid_input, std::move(message)};
-    return *this;
-  }
-
-  template <class T>
-  Result<T> done(T& value) {
-    if (error_) return *error_;
-    return std::move(value);
-  }
-
- private:
-  const json* find(const char* name) {
-    if (error_) return nullptr;
-    const auto found = object_.find(name);
-    if (found == object_.end()) {
-      fail(std::string("git worker: the field '") + name + "' is missing");
-      return nullptr;
-    }
-    return &*found;
-  }
-  Reader& mistyped(const char* name, const char* wanted) {
-    return fail(std::string("git worker: the field '") + name + "' must be " + wanted);
-  }
-  void convert(const char* name, const json& field, std::string& into) {
-    if (!field.is_string()) mistyped(name, "a string");
-    else into = field.get<std::string>();
-  }
-  void convert(const char* name, const json& field, bool& into) {
-    if (!field.is_boolean()) mistyped(name, "a boolean");
-    else into = field.get<bool>();
-  }
-  void convert(const char* name, const json& field, std::vector<std::string>& into) {
-    if (!field.is_array()) {
-      mistyped(name, "a list of strings");
-      return;
-    }
-    for (const auto& element : field) convert(name, element, into.emplace_back());
-  }
-  template <class Integer>
-    requires(std::is_integral_v<Integer>)
-  void convert(const char* name, const json& field, Integer& into) {
-    if (!field.is_number_integer() || (std::is_unsigned_v<Integer> && !field.is_number_unsigned())) {
-      mistyped(name, std::is_unsigned_v<Integer> ? "a whole number, not negative"
-                                                 : "a whole number");
-      return;
-    }
-    into = field.get<Integer>();
-  }
-  void convert_path(const char* name, const json& field, std::string& into) {
-    convert(name, field, into);
-    if (error_ || !quoted_) return;
-    auto raw = unquote_path(into);
-    if (!raw) {
-      mistyped(name, "a C-quoted path");
-      return;
-    }
-    into = std::move(*raw);
-  }
-
-  const json& object_;
-  bool quoted_ = false;
-  std::optional<Error> error_;
-};
 
 json change_to_json(const Change& change) {
-  return Writer()
+  return FieldWriter()
       .path("path", change.path)
       .value("status", std::string(1, static_cast<char>(change.status)))
       .value("lfs", change.lfs)
@@ -210,7 +20,7 @@ json change_to_json(const Change& change) {
 Result<Change> change_from_json(const json& object) {
   Change change;
   std::string status;
-  Reader reader(object);
+  FieldReader reader(object);
   reader.path("path", change.path).value("status", status).value("lfs", change.lfs);
   if (status.size() != 1 || std::string_view("AMDT").find(status[0]) == std::string_view::npos) {
     reader.fail("git worker: the field 'status' must be A, M, D or T");
@@ -230,18 +40,18 @@ using KeptRef = std::pair<std::string, std::string>;
 
 // A ref's name may be any bytes: it is written as a path.
 json kept_ref_to_json(const KeptRef& ref) {
-  return Writer().path("ref", ref.first).value("commit", ref.second).done();
+  return FieldWriter().path("ref", ref.first).value("commit", ref.second).done();
 }
 
 Result<KeptRef> kept_ref_from_json(const json& object) {
   KeptRef ref;
-  return Reader(object).path("ref", ref.first).value("commit", ref.second).done(ref);
+  return FieldReader(object).path("ref", ref.first).value("commit", ref.second).done(ref);
 }
 
 }  // namespace
 
 json to_json(const SnapshotRequest& request) {
-  return Writer()
+  return FieldWriter()
       .path("mirror", request.mirror)
       .value("commit", request.commit)
       .path("directory", request.directory)
@@ -252,7 +62,7 @@ json to_json(const SnapshotRequest& request) {
 template <>
 Result<SnapshotRequest> from_json(const json& object) {
   SnapshotRequest request;
-  return Reader(object)
+  return FieldReader(object)
       .path("mirror", request.mirror)
       .value("commit", request.commit)
       .path("directory", request.directory)
@@ -261,7 +71,7 @@ Result<SnapshotRequest> from_json(const json& object) {
 }
 
 json to_json(const SnapshotInfo& info) {
-  return Writer()
+  return FieldWriter()
       .value("version", info.version)
       .value("commit", info.commit)
       .value("base_commit", info.base_commit)
@@ -275,7 +85,7 @@ json to_json(const SnapshotInfo& info) {
 template <>
 Result<SnapshotInfo> from_json(const json& object) {
   SnapshotInfo info;
-  return Reader(object)
+  return FieldReader(object)
       .value("version", info.version)
       .value("commit", info.commit)
       .value("base_commit", info.base_commit)
@@ -287,7 +97,7 @@ Result<SnapshotInfo> from_json(const json& object) {
 }
 
 json to_json(const CaptureRequest& request) {
-  return Writer()
+  return FieldWriter()
       .path("mirror", request.mirror)
       .path("repository", request.repository)
       .value("include_untracked", request.include_untracked)
@@ -297,7 +107,7 @@ json to_json(const CaptureRequest& request) {
 template <>
 Result<CaptureRequest> from_json(const json& object) {
   CaptureRequest request;
-  return Reader(object)
+  return FieldReader(object)
       .path("mirror", request.mirror)
       .path("repository", request.repository)
       .value("include_untracked", request.include_untracked)
@@ -305,7 +115,7 @@ Result<CaptureRequest> from_json(const json& object) {
 }
 
 json to_json(const CaptureInfo& info) {
-  return Writer()
+  return FieldWriter()
       .value("head", info.head)
       .value("commit", info.commit)
       .paths("dirty_paths", info.dirty_paths)
@@ -316,7 +126,7 @@ json to_json(const CaptureInfo& info) {
 template <>
 Result<CaptureInfo> from_json(const json& object) {
   CaptureInfo info;
-  return Reader(object)
+  return FieldReader(object)
       .value("head", info.head)
       .value("commit", info.commit)
       .paths("dirty_paths", info.dirty_paths)
@@ -325,7 +135,7 @@ Result<CaptureInfo> from_json(const json& object) {
 }
 
 json to_json(const TakeOverRequest& request) {
-  Writer writer;
+  FieldWriter writer;
   writer.path("mirror", request.mirror)
       .path("merged", request.merged)
       .path("upper", request.upper)
@@ -346,7 +156,7 @@ json to_json(const TakeOverRequest& request) {
 template <>
 Result<TakeOverRequest> from_json(const json& object) {
   TakeOverRequest request;
-  return Reader(object)
+  return FieldReader(object)
       .path("mirror", request.mirror)
       .path("merged", request.merged)
       .path("upper", request.upper)
@@ -367,7 +177,7 @@ Result<TakeOverRequest> from_json(const json& object) {
 json to_json(const ChangeSet& set) {
   json kept = json::array();
   for (const auto& ref : set.kept_refs) kept.push_back(kept_ref_to_json(ref));
-  return Writer()
+  return FieldWriter()
       .value("base", set.base)
       .value("head", set.head)
       .value("agent_commits", set.agent_commits)
@@ -382,7 +192,7 @@ json to_json(const ChangeSet& set) {
 template <>
 Result<ChangeSet> from_json(const json& object) {
   ChangeSet set;
-  return Reader(object)
+  return FieldReader(object)
       .value("base", set.base)
       .value("head", set.head)
       .value("agent_commits", set.agent_commits)
@@ -395,7 +205,7 @@ Result<ChangeSet> from_json(const json& object) {
 }
 
 json to_json(const ReplayRequest& request) {
-  return Writer()
+  return FieldWriter()
       .path("quarantine", request.quarantine)
       .value("base", request.base)
       .value("head", request.head)
@@ -406,7 +216,7 @@ json to_json(const ReplayRequest& request) {
 template <>
 Result<ReplayRequest> from_json(const json& object) {
   ReplayRequest request;
-  return Reader(object)
+  return FieldReader(object)
       .path("quarantine", request.quarantine)
       .value("base", request.base)
       .value("head", request.head)
@@ -415,7 +225,7 @@ Result<ReplayRequest> from_json(const json& object) {
 }
 
 json to_json(const ReplayInfo& info) {
-  return Writer()
+  return FieldWriter()
       .value("head", info.head)
       .paths("conflicts", info.conflicts)
       .text("reason", info.reason)
@@ -425,7 +235,7 @@ json to_json(const ReplayInfo& info) {
 template <>
 Result<ReplayInfo> from_json(const json& object) {
   ReplayInfo info;
-  return Reader(object)
+  return FieldReader(object)
       .value("head", info.head)
       .paths("conflicts", info.conflicts)
       .value("reason", info.reason)
@@ -433,7 +243,7 @@ Result<ReplayInfo> from_json(const json& object) {
 }
 
 json to_json(const DiffRequest& request) {
-  return Writer()
+  return FieldWriter()
       .path("repository", request.repository)
       .value("old_commit", request.old_commit)
       .value("new_commit", request.new_commit)
@@ -445,7 +255,7 @@ json to_json(const DiffRequest& request) {
 template <>
 Result<DiffRequest> from_json(const json& object) {
   DiffRequest request;
-  return Reader(object)
+  return FieldReader(object)
       .path("repository", request.repository)
       .value("old_commit", request.old_commit)
       .value("new_commit", request.new_commit)
@@ -455,7 +265,7 @@ Result<DiffRequest> from_json(const json& object) {
 }
 
 json to_json(const DiffInfo& info) {
-  return Writer()
+  return FieldWriter()
       .value("bytes", info.bytes)
       .value("changes", changes_to_json(info.changes))
       .done();
@@ -464,14 +274,14 @@ json to_json(const DiffInfo& info) {
 template <>
 Result<DiffInfo> from_json(const json& object) {
   DiffInfo info;
-  return Reader(object)
+  return FieldReader(object)
       .value("bytes", info.bytes)
       .list("changes", info.changes, change_from_json)
       .done(info);
 }
 
 json to_json(const ApplyRequest& request) {
-  return Writer()
+  return FieldWriter()
       .path("repository", request.repository)
       .value("old_commit", request.old_commit)
       .value("new_commit", request.new_commit)
@@ -483,7 +293,7 @@ json to_json(const ApplyRequest& request) {
 template <>
 Result<ApplyRequest> from_json(const json& object) {
   ApplyRequest request;
-  return Reader(object)
+  return FieldReader(object)
       .path("repository", request.repository)
       .value("old_commit", request.old_commit)
       .value("new_commit", request.new_commit)
@@ -493,7 +303,7 @@ Result<ApplyRequest> from_json(const json& object) {
 }
 
 json to_json(const ApplyInfo& info) {
-  return Writer()
+  return FieldWriter()
       .value("changes", changes_to_json(info.changes))
       .paths("conflicts", info.conflicts)
       .done();
@@ -502,7 +312,7 @@ json to_json(const ApplyInfo& info) {
 template <>
 Result<ApplyInfo> from_json(const json& object) {
   ApplyInfo info;
-  return Reader(object)
+  return FieldReader(object)
       .list("changes", info.changes, change_from_json)
       .paths("conflicts", info.conflicts)
       .done(info);

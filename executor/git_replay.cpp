@@ -18,7 +18,8 @@ struct Line {
 
 Result<GitCommit> find_commit(git_repository& repository, const git_oid& id) {
   GitCommit commit;
-  FR_CHECK(git_check(git_commit_lookup(out(commit), &repository, &id), "read commit " + to_hex(id)));
+  FR_CHECK(
+      git_check(git_commit_lookup(out(commit), &repository, &id), "read commit " + to_hex(id)));
   return commit;
 }
 
@@ -37,8 +38,8 @@ Result<Line> read_line(git_repository& repository, const git_oid& base, const gi
       return line;
     }
     if (parents == 0) {
-      return Error{ErrorCode::invalid_input,
-                   to_hex(head) + " does not descend from " + to_hex(base) + ": there is nothing to replay"};
+      return Error{ErrorCode::invalid_input, to_hex(head) + " does not descend from " +
+                                                 to_hex(base) + ": there is nothing to replay"};
     }
     line.commits.push_back(at);
     at = *git_commit_parent_id(commit.get(), 0);
@@ -49,7 +50,8 @@ Result<Line> read_line(git_repository& repository, const git_oid& base, const gi
 
 Result<std::vector<std::string>> conflicting_paths(git_index& index) {
   GitIndexConflicts conflicts;
-  FR_CHECK(git_check(git_index_conflict_iterator_new(out(conflicts), &index), "list the conflicts"));
+  FR_CHECK(
+      git_check(git_index_conflict_iterator_new(out(conflicts), &index), "list the conflicts"));
   std::set<std::string> paths;
   const git_index_entry* ancestor = nullptr;
   const git_index_entry* ours = nullptr;
@@ -63,8 +65,8 @@ Result<std::vector<std::string>> conflicting_paths(git_index& index) {
 }
 
 /// Makes `original` again with another tree and parent.
-Result<git_oid> write_again(git_repository& repository, const git_commit& original, const git_oid& tree_id,
-                            const git_commit& parent) {
+Result<git_oid> write_again(git_repository& repository, const git_commit& original,
+                            const git_oid& tree_id, const git_commit& parent) {
   GitTree tree;
   FR_CHECK(git_check(git_tree_lookup(out(tree), &repository, &tree_id), "read the replayed tree"));
   git_oid id;
@@ -86,27 +88,33 @@ struct Step {
 Result<Step> pick(git_repository& repository, const git_oid& picked_id, const git_oid& onto_id) {
   FR_TRY(const GitCommit picked, find_commit(repository, picked_id));
   FR_TRY(const GitCommit onto, find_commit(repository, onto_id));
-  if (git_oid_equal(git_commit_parent_id(picked.get(), 0), &onto_id) != 0) return Step{picked_id, {}};
+  if (git_oid_equal(git_commit_parent_id(picked.get(), 0), &onto_id) != 0)
+    return Step{picked_id, {}};
 
   git_merge_options options;
   FR_CHECK(git_check(git_merge_options_init(&options, GIT_MERGE_OPTIONS_VERSION), "merge options"));
   GitIndex index;
-  FR_CHECK(git_check(git_cherrypick_commit(out(index), &repository, picked.get(), onto.get(), 0, &options),
-                     "replay commit " + to_hex(picked_id)));
+  FR_CHECK(git_check(
+      git_cherrypick_commit(out(index), &repository, picked.get(), onto.get(), 0, &options),
+      "replay commit " + to_hex(picked_id)));
   if (git_index_has_conflicts(index.get()) != 0) {
     Step step;
     FR_TRY(step.stopped.conflicts, conflicting_paths(*index));
-    step.stopped.reason = "commit " + to_hex(picked_id) + " does not apply on top of " + to_hex(onto_id);
+    step.stopped.reason =
+        "commit " + to_hex(picked_id) + " does not apply on top of " + to_hex(onto_id);
     return step;
   }
   git_oid tree;
-  FR_CHECK(git_check(git_index_write_tree_to(&tree, index.get(), &repository), "write the replayed tree"));
-  // A change that is there already leaves nothing to commit, unless the commit was empty from the start.
+  FR_CHECK(git_check(git_index_write_tree_to(&tree, index.get(), &repository),
+                     "write the replayed tree"));
+  // A change that is there already leaves nothing to commit, unless the commit was empty from the
+  // start.
   GitCommit old_parent;
   FR_CHECK(git_check(git_commit_parent(out(old_parent), picked.get(), 0), "read a parent"));
   const bool was_empty =
       git_oid_equal(git_commit_tree_id(picked.get()), git_commit_tree_id(old_parent.get())) != 0;
-  if (!was_empty && git_oid_equal(&tree, git_commit_tree_id(onto.get())) != 0) return Step{onto_id, {}};
+  if (!was_empty && git_oid_equal(&tree, git_commit_tree_id(onto.get())) != 0)
+    return Step{onto_id, {}};
   FR_TRY(const git_oid head, write_again(repository, *picked, tree, *onto));
   return Step{head, {}};
 }

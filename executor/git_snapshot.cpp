@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <fcntl.h>
 #include <optional>
 #include <random>
-
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,7 +86,8 @@ Result<Commit> read_commit(git_repository& mirror, const std::string& hex) {
 // the index would count as racy, nor outside what the index can hold.
 std::uint32_t file_time(std::int64_t commit_time) {
   const std::int64_t latest = std::min<std::int64_t>(std::time(nullptr) - 10, 0xFFFFFFFF);
-  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(commit_time, 1, std::max<std::int64_t>(latest, 1)));
+  return static_cast<std::uint32_t>(
+      std::clamp<std::int64_t>(commit_time, 1, std::max<std::int64_t>(latest, 1)));
 }
 
 Result<Descriptor> open_top(const fs::path& tree) {
@@ -127,8 +127,9 @@ std::uint64_t count_written(const CheckoutPlan& plan) {
                     [](const PlannedFile& file) { return file.mode != GIT_FILEMODE_COMMIT; }));
 }
 
-Result<SnapshotInfo> write_full(git_repository& mirror, const Commit& commit, const SnapshotRequest& request,
-                                const fs::path& folder, const GitProgress& progress) {
+Result<SnapshotInfo> write_full(git_repository& mirror, const Commit& commit,
+                                const SnapshotRequest& request, const fs::path& folder,
+                                const GitProgress& progress) {
   CheckoutPlan plan;
   FR_TRY(const CachedTree trees, plan_tree(mirror, commit.tree, 0, plan));
   FR_TRY(const Descriptor top, open_top(folder / "tree"));
@@ -172,10 +173,11 @@ Result<BaseSnapshot> read_base(git_repository& mirror, const fs::path& directory
 /// Whether any .gitattributes of the index names filter=lfs: asked when one of them changed.
 Result<bool> index_names_lfs(git_repository& mirror, const IndexFile& index) {
   std::vector<git_oid> attributes;
-  index.for_each([&](std::string_view path, std::uint32_t mode, const git_oid& id, std::string_view) {
-    const std::string_view name = path.substr(path.rfind('/') + 1);
-    if (name == ".gitattributes" && mode != GIT_FILEMODE_COMMIT) attributes.push_back(id);
-  });
+  index.for_each(
+      [&](std::string_view path, std::uint32_t mode, const git_oid& id, std::string_view) {
+        const std::string_view name = path.substr(path.rfind('/') + 1);
+        if (name == ".gitattributes" && mode != GIT_FILEMODE_COMMIT) attributes.push_back(id);
+      });
   for (const git_oid& id : attributes) {
     GitBlob blob;
     FR_CHECK(git_check(git_blob_lookup(out(blob), &mirror, &id), "read a .gitattributes"));
@@ -185,9 +187,10 @@ Result<bool> index_names_lfs(git_repository& mirror, const IndexFile& index) {
   return false;
 }
 
-/// No value: the change is too big, or a tree cannot be used. Whatever the reason, the full checkout
-/// decides about the commit itself.
-std::optional<DeltaPlan> try_plan(git_repository& mirror, const Commit& commit, BaseSnapshot& base) {
+/// No value: the change is too big, or a tree cannot be used. Whatever the reason, the full
+/// checkout decides about the commit itself.
+std::optional<DeltaPlan> try_plan(git_repository& mirror, const Commit& commit,
+                                  BaseSnapshot& base) {
   const std::uint64_t limit = std::min(max_delta_changes, base.info.files / 4);
   auto plan = plan_delta(mirror, base.tree, commit.tree, base.index.take_trees(), limit);
   if (!plan) return std::nullopt;
@@ -195,8 +198,8 @@ std::optional<DeltaPlan> try_plan(git_repository& mirror, const Commit& commit, 
 }
 
 Result<SnapshotInfo> write_delta(git_repository& mirror, const Commit& commit, BaseSnapshot& base,
-                                 DeltaPlan& plan, const SnapshotRequest& request, const fs::path& folder,
-                                 const GitProgress& progress) {
+                                 DeltaPlan& plan, const SnapshotRequest& request,
+                                 const fs::path& folder, const GitProgress& progress) {
   FR_TRY(const Descriptor top, open_top(folder / "tree"));
   const std::uint32_t mtime = file_time(commit.time);
   FR_TRY(const CheckoutOutcome outcome,
@@ -237,7 +240,8 @@ Result<SnapshotInfo> write_snapshot(git_repository& mirror, const Commit& commit
 
 Result<SnapshotInfo> make_snapshot(const SnapshotRequest& request, const GitProgress& progress) {
   GitRepository mirror;
-  FR_CHECK(git_check(git_repository_open_bare(out(mirror), request.mirror.c_str()), "open the mirror"));
+  FR_CHECK(
+      git_check(git_repository_open_bare(out(mirror), request.mirror.c_str()), "open the mirror"));
   FR_TRY(const Commit commit, read_commit(*mirror, request.commit));
   std::error_code ignored;
   if (fs::exists(fs::symlink_status(request.directory, ignored))) {
@@ -246,7 +250,8 @@ Result<SnapshotInfo> make_snapshot(const SnapshotRequest& request, const GitProg
   }
   const UmaskScope umask_scope;
   FR_TRY(UnfinishedFolder folder, UnfinishedFolder::beside(request.directory));
-  FR_TRY(const SnapshotInfo info, write_snapshot(*mirror, commit, request, folder.path(), progress));
+  FR_TRY(const SnapshotInfo info,
+         write_snapshot(*mirror, commit, request, folder.path(), progress));
   const std::string json = to_json(info).dump(2) + '\n';
   FR_TRY(const Descriptor file,
          open_file(folder.path() / "snapshot.json", O_WRONLY | O_CREAT | O_EXCL, 0644));

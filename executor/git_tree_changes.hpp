@@ -28,7 +28,7 @@ struct TreeChange {
 /// Bounds for a whole series of comparisons; used up. A tree of ten entries that all name one
 /// subtree, ten levels deep, would otherwise be 10^10 files.
 struct ComparisonBudget {
-  std::size_t files_left = 1'000'000;
+  std::size_t files_left = 500'000;
   std::size_t entries_left = 20'000'000;
   std::size_t path_bytes_left = 512UL << 20;
 };

@@ -48,7 +48,8 @@ asio::awaitable<void> read_diagnostics(asio::posix::stream_descriptor& pipe, std
   }
 }
 
-nlohmann::json with_verb(nlohmann::json request, const std::string& verb, const GitWorkerLimits& limits) {
+nlohmann::json with_verb(nlohmann::json request, const std::string& verb,
+                         const GitWorkerLimits& limits) {
   request["verb"] = verb;
   request["limits"] = {{"memory_bytes", limits.memory_bytes},
                        {"cpu_seconds", limits.cpu_seconds},
@@ -81,7 +82,8 @@ asio::awaitable<Result<nlohmann::json>> run_git_worker(std::string verb, nlohman
                                                        GitWorkerOptions options,
                                                        Cancellation& cancellation) {
   using namespace asio::experimental::awaitable_operators;
-  if (cancellation.requested()) co_return Error{ErrorCode::cancelled, "git " + verb + " was not started"};
+  if (cancellation.requested())
+    co_return Error{ErrorCode::cancelled, "git " + verb + " was not started"};
   const auto executor = co_await asio::this_coro::executor;
   const std::string input = with_verb(std::move(request), verb, options.limits).dump();
   FR_CO_TRY(const Descriptor request_file, memory_file("git-request", input));
@@ -135,7 +137,8 @@ asio::awaitable<Result<nlohmann::json>> run_git_worker(std::string verb, nlohman
     co_return Error{ErrorCode::timed_out, "git " + verb + " did not end within " +
                                               std::to_string(options.deadline.count()) + " ms"};
   }
-  if (cancellation.requested()) co_return Error{ErrorCode::cancelled, "git " + verb + " was cancelled"};
+  if (cancellation.requested())
+    co_return Error{ErrorCode::cancelled, "git " + verb + " was cancelled"};
   if (answer.broken()) co_return answer.finish();
   co_return died(*status, diagnostics);
 }

@@ -1,4 +1,5 @@
-// The client of the git worker: starts flow-runner-git for one request and reads its answer. No libgit2.
+// The client of the git worker: starts flow-runner-git for one request and reads its answer. No
+// libgit2.
 #pragma once
 
 #include <chrono>
@@ -39,8 +40,8 @@ struct GitWorkerOptions {
   ContentSink* content = nullptr;
 };
 
-/// Runs one request and returns the `result` event's object. The worker's own error comes back as it
-/// is; a worker that dies, breaks the protocol or says nothing is `internal` with the end of its
+/// Runs one request and returns the `result` event's object. The worker's own error comes back as
+/// it is; a worker that dies, breaks the protocol or says nothing is `internal` with the end of its
 /// stderr. The deadline (timed_out) and the job's cancellation (cancelled) end it by TERM, grace,
 /// KILL. `request` is an object without "verb". Nothing the worker says is trusted: lines have a
 /// maximum, content is passed on in pieces as it comes.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <csignal>
-
 #include <sys/resource.h>
 
 #include "config/quoted_path.hpp"
@@ -29,7 +28,8 @@ constexpr std::uint64_t default_memory_bytes = 0;
 constexpr std::uint64_t default_memory_bytes = 4ULL << 30;
 #endif
 
-/// Collects lines and content and writes them in large pieces. Remembers that nobody reads any more.
+/// Collects lines and content and writes them in large pieces. Remembers that nobody reads any
+/// more.
 class Answer final : public ContentSink {
  public:
   explicit Answer(int output) : output_(output) {}
@@ -42,10 +42,15 @@ class Answer final : public ContentSink {
     event({{"event", "progress"}, {"text", text}, {"done", done}, {"total", total}});
     flush();
   }
-  void begin(ContentKind kind, std::string_view commit, std::string_view path, std::uint64_t size) override {
+  void begin(ContentKind kind, std::string_view commit, std::string_view path,
+             std::uint64_t size) override {
     // The quoted form of a plain path is the path itself.
     const std::string quoted = quote_path(path);
-    json object{{"event", "content"}, {"kind", to_string(kind)}, {"commit", commit}, {"path", quoted}, {"size", size}};
+    json object{{"event", "content"},
+                {"kind", to_string(kind)},
+                {"commit", commit},
+                {"path", quoted},
+                {"size", size}};
     if (quoted != path) object["quoted"] = true;
     event(std::move(object));
   }
@@ -76,13 +81,15 @@ Result<json> answered(Result<Info> info) {
   return Result<json>(boost::system::in_place_value, std::move(object));
 }
 
-Result<json> serve(const std::string& verb, const json& request, Answer& answer, GitLibrary& library) {
+Result<json> serve(const std::string& verb, const json& request, Answer& answer,
+                   GitLibrary& library) {
   if (verb == "snapshot") {
     FR_TRY(const auto wanted, from_json<SnapshotRequest>(request));
     library.trust_object_hashes();
-    return answered(make_snapshot(wanted, [&answer](std::string_view text, std::uint64_t done, std::uint64_t total) {
-      answer.progress(text, done, total);
-    }));
+    return answered(make_snapshot(
+        wanted, [&answer](std::string_view text, std::uint64_t done, std::uint64_t total) {
+          answer.progress(text, done, total);
+        }));
   }
   if (verb == "capture") {
     FR_TRY(const auto wanted, from_json<CaptureRequest>(request));
@@ -111,17 +118,20 @@ Result<json> serve(const std::string& verb, const json& request, Answer& answer,
 Result<void> set_limit(__rlimit_resource_t resource, std::uint64_t wanted, const char* name) {
   if (wanted == 0) return {};
   rlimit limit{};
-  if (::getrlimit(resource, &limit) != 0) return errno_error(std::string("cannot read the limit ") + name);
+  if (::getrlimit(resource, &limit) != 0)
+    return errno_error(std::string("cannot read the limit ") + name);
   // Never above what we were given, and for good.
   limit.rlim_max = std::min<rlim_t>(limit.rlim_max, wanted);
   limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(resource, &limit) != 0) return errno_error(std::string("cannot set the limit ") + name);
+  if (::setrlimit(resource, &limit) != 0)
+    return errno_error(std::string("cannot set the limit ") + name);
   return {};
 }
 
 Result<void> set_limits(const json& request) {
   const json limits = request.value("limits", json::object());
-  if (!limits.is_object()) return Error{ErrorCode::invalid_input, "git worker: 'limits' must be an object"};
+  if (!limits.is_object())
+    return Error{ErrorCode::invalid_input, "git worker: 'limits' must be an object"};
   const auto wanted = [&](const char* name, std::uint64_t otherwise = 0) {
     const auto found = limits.find(name);
     const bool given = found != limits.end() && found->is_number_unsigned() && *found != json(0U);
@@ -135,10 +145,12 @@ Result<void> set_limits(const json& request) {
 }
 
 Result<json> run(int input, Answer& answer) {
-  FR_TRY(const std::string text, read_all(input, max_git_request_bytes, "the git worker's request"));
+  FR_TRY(const std::string text,
+         read_all(input, max_git_request_bytes, "the git worker's request"));
   json request = json::parse(text, nullptr, false);
   if (!request.is_object() || !request.contains("verb") || !request["verb"].is_string()) {
-    return Error{ErrorCode::invalid_input, "git worker: the request must be a JSON object with a verb"};
+    return Error{ErrorCode::invalid_input,
+                 "git worker: the request must be a JSON object with a verb"};
   }
   FR_CHECK(set_limits(request));
   GitLibrary library;

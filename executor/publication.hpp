@@ -26,10 +26,13 @@ struct PublicationRequest {
   std::filesystem::path mirror;      ///< the quarantine's only alternate
   std::string base;                  ///< commit the job started from
   std::string head;                  ///< commit to publish; descends from base
-  std::string url;                   ///< remote address, or the local repository's folder
-  std::string ref;                   ///< full, from allowed_target()
-  std::optional<std::string> expected;  ///< PreparedRepository::workload_tip
-  Credential credential;                ///< an empty token: anonymous
+  /// Remote address, or the local repository's folder; a folder's receive side and hooks never run.
+  std::string url;
+  std::string ref;  ///< full, from allowed_target()
+  /// PreparedRepository::workload_tip: only to say that the ref was removed meanwhile. The lease of
+  /// each push is the value read right before it, of which nothing is discarded.
+  std::optional<std::string> expected;
+  Credential credential;             ///< an empty token: anonymous
   bool skip_pipelines = true;        ///< push option ci.skip, where the server knows push options
   std::filesystem::path git_worker;  ///< the program flow-runner-git
   std::chrono::milliseconds deadline{std::chrono::minutes(10)};  ///< of the whole publication

@@ -58,8 +58,8 @@ struct ImageUser {
 };
 
 /// Resolves an image's User (`""`, name, uid, `uid:gid`, `name:group`…) with /etc/passwd and /etc/group of
-/// the image, by the rules of Docker. Both files are at most 1 MiB, ids at most 2^31 - 1, groups at most
-/// 1024; a name that the image does not list is invalid_input.
+/// the image, by the rules of Docker. Both files are at most 1 MiB, ids at most 65535 (the size of a job's
+/// range), groups at most 1024; a name that the image does not list is invalid_input.
 Result<ImageUser> resolve_user(const std::vector<std::filesystem::path>& layers,
                                std::string_view user);
 

@@ -111,11 +111,10 @@ asio::awaitable<Result<void>> refuse_dirty_tree(const ExecOptions& options,
                            "[core]\n\trepositoryformatversion = 0\n\tbare = true\n", 0600));
   GitWorkerOptions worker;
   worker.program = git_worker_program();
-  FR_CO_TRY(
-      auto answer,
-      co_await run_git_worker(
-          "capture", to_json(CaptureRequest{.mirror = scratch.path(), .repository = local.folder}),
-          worker, cancellation));
+  // Named, not a temporary: g++ 12 destroys an aggregate within a co_await expression twice.
+  const CaptureRequest request{.mirror = scratch.path(), .repository = local.folder};
+  FR_CO_TRY(auto answer,
+            co_await run_git_worker("capture", to_json(request), worker, cancellation));
   FR_CO_TRY(const CaptureInfo info, from_json<CaptureInfo>(answer));
   if (info.dirty_count == 0) co_return Result<void>();
   std::string message = "the work tree has " + std::to_string(info.dirty_count) +

@@ -146,7 +146,7 @@ void set_limits(const ExecOptions& options, const Flow& flow, ExecJob& result) {
 bool is_predefined_name(std::string_view name) {
   for (const std::string_view prefix : {"AI_FLOW_", "CI_", "GIT_AUTHOR_", "GIT_COMMITTER_"})
     if (name.starts_with(prefix)) return true;
-  return name == "CI";
+  return false;
 }
 
 std::string host_of(const std::string& address) {
@@ -168,7 +168,6 @@ void add_predefined(const ExecOptions& options, const ExecInputs& inputs, Job& j
   add("AI_FLOW_PROJECT_PATH", project);
   const std::string host = host_of(job.publish.url);
   if (!host.empty()) add("AI_FLOW_GITLAB_HOSTNAME", host);
-  add("CI", "true");
   add("CI_SERVER", "yes");
   add("CI_PROJECT_NAME", project.substr(slash + 1));
   add("CI_PROJECT_PATH", project);

@@ -116,13 +116,10 @@ std::string exec_summary(const JobResult& result, const Job& job) {
   Page page;
   page.line(result_headline(result));
   if (!result.message.empty()) page.line(result.message);
-  if (!result.bundle.empty()) {
-    page.line(job.publish.mode == PublishMode::none && result.status == JobStatus::success
-                  ? "dry run: nothing was pushed, the changes are kept"
-                  : "the changes are kept");
-    page.line("  into the work tree:  flow-runner apply " + result.id);
-    page.line("  to the remote:       flow-runner publish " + result.id);
-  }
+  // Where the changes are, and how to go on from there, has been the log's last word.
+  if (job.publish.mode == PublishMode::none && result.status == JobStatus::success &&
+      !result.bundle.empty())
+    page.line("dry run: nothing was pushed, the changes are kept");
   if (!result.log.empty())
     page.line("log: " + result.log.string() + (result.log_truncated ? " (cut at its limit)" : ""));
   return page.take();

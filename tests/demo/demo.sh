@@ -21,8 +21,13 @@ fi
 
 # show COMMAND…: prints it as a person would type it, then runs it.
 show() {
-  local words=" $*"
-  printf '\n$%s\n' "${words/ "$flow_runner"/ flow-runner}" >&2
+  local word line=
+  for word in "$@"; do
+    if [[ $word == "$flow_runner" ]]; then word=flow-runner; fi
+    if [[ $word == *' '* ]]; then word="'$word'"; fi
+    line+=" $word"
+  done
+  printf '\n$%s\n' "$line" >&2
   "$@"
 }
 
@@ -66,8 +71,7 @@ show cat .gitlab/duo/flows/demo.yaml
 show "${as_root[@]}" "$flow_runner" exec --push --state-dir "$state" \
   --workload-ref workloads/demo --input 'Greet more politely, by a program' \
   .gitlab/duo/flows/demo.yaml
-show "${as_root[@]}" git -C "$folder/origin.git" log --stat --reverse \
-  --format='%n%C(auto)%h %an: %s%n%b' main..workloads/demo
+show "${as_root[@]}" git -C "$folder/origin.git" log --stat --reverse main..workloads/demo
 
 # The demo is a test as well: it fails when the work did not arrive.
 pushed() { "${as_root[@]}" git -C "$folder/origin.git" show "workloads/demo:$1"; }

@@ -46,7 +46,8 @@ struct Job {
   }
   /// All of the folder, its `.git` included.
   [[nodiscard]] std::string state() const {
-    return scratch.listing("local") + scratch.sh("find .git -type f | sort | xargs sha1sum", "local");
+    return scratch.listing("local") +
+           scratch.sh("find .git -type f | sort | xargs sha1sum", "local");
   }
   /// Expects these conflicts and that nothing was touched.
   void refuses(const std::vector<std::string>& conflicts) const {
@@ -57,12 +58,15 @@ struct Job {
 };
 
 const std::string every_change =
-    "sed -i 's/^2$/two/' text && printf 'x\\0y' > binary && chmod +x file && rm -r folder && echo f > folder && "
-    "ln -sfn file link && mkdir -p new/deep && echo n > new/deep/file && printf '#!/bin/sh\\n' > run && chmod +x run";
+    "sed -i 's/^2$/two/' text && printf 'x\\0y' > binary && chmod +x file && rm -r folder && echo "
+    "f > folder && "
+    "ln -sfn file link && mkdir -p new/deep && echo n > new/deep/file && printf '#!/bin/sh\\n' > "
+    "run && chmod +x run";
 
 TEST_CASE("apply: an untouched folder becomes what the job left") {
   const Job job(every_change);
-  const std::string git_before = job.scratch.sh("find .git -type f | sort | xargs sha1sum", "local");
+  const std::string git_before =
+      job.scratch.sh("find .git -type f | sort | xargs sha1sum", "local");
   const ApplyInfo info = job.must();
   CHECK(info.conflicts.empty());
   CHECK(info.changes.size() == 9);
@@ -104,7 +108,8 @@ TEST_CASE("apply: the user's other files are not looked at") {
   const Job job("sed -i 's/^2$/two/' text");
   job.scratch.sh("rm file && echo mine > mine && echo other > folder/a", "local");
   CHECK(job.must().conflicts.empty());
-  CHECK(job.scratch.sh("git status --porcelain | tr ' ' '_'", "local") == "_D_file\n_M_folder/a\n_M_text\n??_mine");
+  CHECK(job.scratch.sh("git status --porcelain | tr ' ' '_'", "local") ==
+        "_D_file\n_M_folder/a\n_M_text\n??_mine");
 }
 
 TEST_CASE("apply: one conflict, and no file is touched") {
@@ -169,8 +174,11 @@ TEST_CASE("apply: git's own folder and paths that lead out are refused") {
   Job job("true");
   const std::string blob = job.scratch.write_object("work", "blob", "evil");
   for (const char* name : {".git", ".GIT", "..", "git~1"}) {
-    const std::string inner = job.scratch.write_object("work", "tree", GitScratch::tree_entry("100644", "evil", blob));
-    job.after = job.scratch.commit_tree("work", job.scratch.write_object("work", "tree", GitScratch::tree_entry("40000", name, inner)));
+    const std::string inner =
+        job.scratch.write_object("work", "tree", GitScratch::tree_entry("100644", "evil", blob));
+    job.after = job.scratch.commit_tree(
+        "work",
+        job.scratch.write_object("work", "tree", GitScratch::tree_entry("40000", name, inner)));
     const std::string state = job.state();
     const auto info = job.apply();
     REQUIRE_FALSE(info.has_value());

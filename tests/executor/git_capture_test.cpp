@@ -1,7 +1,6 @@
 #include "executor/git_capture.hpp"
 
 #include <cstdlib>
-
 #include <doctest/doctest.h>
 
 #include "executor/git_handles.hpp"
@@ -45,7 +44,8 @@ struct Source {
   }
   /// What a commit of the mirror changed: `git diff-tree` with status and path.
   [[nodiscard]] std::string changed(const CaptureInfo& info) const {
-    return scratch.sh("git diff-tree -r --no-renames --name-status " + info.head + " " + info.commit + " | tr '\\t\\n' ' ,'",
+    return scratch.sh("git diff-tree -r --no-renames --name-status " + info.head + " " +
+                          info.commit + " | tr '\\t\\n' ' ,'",
                       "mirror");
   }
 };
@@ -69,7 +69,9 @@ TEST_CASE("capture: tracked, staged and untracked changes are in, ignored files 
   source.scratch.write("work/staged", "staged\n");
   source.scratch.write("work/x.log", "ignored\n");
   source.scratch.write("work/secret/key", "ignored\n");
-  source.scratch.sh("rm removed && git add staged && echo after >> staged && chmod +x kept && ln -s kept link", "work");
+  source.scratch.sh(
+      "rm removed && git add staged && echo after >> staged && chmod +x kept && ln -s kept link",
+      "work");
   const CaptureInfo info = source.must();
   CHECK(info.head == source.head);
   CHECK(info.commit != source.head);
@@ -78,7 +80,8 @@ TEST_CASE("capture: tracked, staged and untracked changes are in, ignored files 
   CHECK(info.dirty_count == 7);
   CHECK(info.dirty_paths.size() == 7);
   CHECK(source.scratch.sh("git show " + info.commit + ":staged", "mirror") == "staged\nafter");
-  CHECK(source.scratch.sh("git ls-tree " + info.commit + " kept link | cut -c1-6 | tr '\\n' ' '", "mirror") == "100755 120000 ");
+  CHECK(source.scratch.sh("git ls-tree " + info.commit + " kept link | cut -c1-6 | tr '\\n' ' '",
+                          "mirror") == "100755 120000 ");
   CHECK(source.scratch.sh("git rev-parse " + info.commit + "^", "mirror") == source.head);
   CHECK(source.scratch.sh("git fsck --strict --no-dangling", "mirror").empty());
 }
@@ -101,20 +104,24 @@ TEST_CASE("capture: a file that was staged for removal counts as it lies there")
 
 TEST_CASE("capture: folders and files may change places") {
   const Source source;
-  source.scratch.sh("rm -r folder && echo 1 > folder && rm plain && mkdir plain && echo 1 > plain/in", "work");
+  source.scratch.sh(
+      "rm -r folder && echo 1 > folder && rm plain && mkdir plain && echo 1 > plain/in", "work");
   CHECK(source.changed(source.must()) == "A folder,D folder/inner,D plain,A plain/in,");
 }
 
 TEST_CASE("capture: the same content gives the same commit, and the source is not written to") {
   const Source source;
   source.scratch.write("work/edited", "new\n");
-  const std::string before = source.scratch.sh("find .git -type f | sort | xargs sha1sum; stat -c %y .git/index", "work");
+  const std::string before =
+      source.scratch.sh("find .git -type f | sort | xargs sha1sum; stat -c %y .git/index", "work");
   const CaptureInfo first = source.must();
   source.scratch.sh("touch edited", "work");
   CHECK(source.must().commit == first.commit);
-  CHECK(source.scratch.sh("find .git -type f | sort | xargs sha1sum; stat -c %y .git/index", "work") == before);
-  CHECK(source.scratch.sh("git log -1 --format='%an <%ae> %at %cn %ct' " + first.commit, "mirror") ==
-        "flow-runner <flow-runner@localhost> 1700000000 flow-runner 1700000000");
+  CHECK(source.scratch.sh("find .git -type f | sort | xargs sha1sum; stat -c %y .git/index",
+                          "work") == before);
+  CHECK(
+      source.scratch.sh("git log -1 --format='%an <%ae> %at %cn %ct' " + first.commit, "mirror") ==
+      "flow-runner <flow-runner@localhost> 1700000000 flow-runner 1700000000");
 }
 
 TEST_CASE("capture: pipes and sockets are left out and hang nothing") {
@@ -125,7 +132,9 @@ TEST_CASE("capture: pipes and sockets are left out and hang nothing") {
 
 TEST_CASE("capture: nested repositories and submodules stay as they are") {
   const Source source;
-  source.scratch.sh("git update-index --add --cacheinfo 160000," + source.head + ",module && git commit -qm module", "work");
+  source.scratch.sh("git update-index --add --cacheinfo 160000," + source.head +
+                        ",module && git commit -qm module",
+                    "work");
   source.mirror();
   source.scratch.make_repository("work/nested");
   source.scratch.write("work/nested/f", "1");
@@ -139,10 +148,15 @@ TEST_CASE("capture: nothing that the repository configures is run") {
   const Source source;
   const std::string marker = (source.scratch.path() / "marker").string();
   const std::string run = "sh -c \"touch " + marker + "; cat\"";
-  source.scratch.sh("git config filter.evil.clean '" + run + "' && git config core.fsmonitor '" + run + "' && "
-                    "git config core.hooksPath hooks && mkdir hooks && printf '#!/bin/sh\\ntouch " + marker +
-                    "\\n' > hooks/post-commit && chmod +x hooks/post-commit && echo '* filter=evil' > .gitattributes && "
-                    "echo new > edited", "work");
+  source.scratch.sh(
+      "git config filter.evil.clean '" + run + "' && git config core.fsmonitor '" + run +
+          "' && "
+          "git config core.hooksPath hooks && mkdir hooks && printf '#!/bin/sh\\ntouch " +
+          marker +
+          "\\n' > hooks/post-commit && chmod +x hooks/post-commit && echo '* filter=evil' > "
+          ".gitattributes && "
+          "echo new > edited",
+      "work");
   CHECK(source.changed(source.must()).find("M edited,") != std::string::npos);
   CHECK_FALSE(fs::exists(marker));
 }
@@ -167,7 +181,8 @@ TEST_CASE("capture: a mirror without HEAD's objects is enough to ask what is dir
   const Source source;
   source.scratch.sh("git init -q --bare empty");
   source.scratch.write("work/edited", "new\n");
-  const auto info = capture_work_tree({.mirror = source.scratch.path() / "empty", .repository = source.scratch.path() / "work"});
+  const auto info = capture_work_tree(
+      {.mirror = source.scratch.path() / "empty", .repository = source.scratch.path() / "work"});
   REQUIRE_MESSAGE(info.has_value(), info.error().message);
   CHECK(info->dirty_paths == std::vector<std::string>{"edited"});
 }
@@ -176,13 +191,17 @@ TEST_CASE("capture: what is no repository, or has no commit, is said") {
   const GitScratch scratch;
   scratch.make_repository("work");
   scratch.sh("git init -q --bare mirror");
-  const auto unborn = capture_work_tree({.mirror = scratch.path() / "mirror", .repository = scratch.path() / "work"});
+  const auto unborn = capture_work_tree(
+      {.mirror = scratch.path() / "mirror", .repository = scratch.path() / "work"});
   REQUIRE_FALSE(unborn.has_value());
-  CHECK(unborn.error() == Error{ErrorCode::not_found, "the repository has no commit yet; make a first one"});
-  const auto bare = capture_work_tree({.mirror = scratch.path() / "mirror", .repository = scratch.path() / "mirror"});
+  CHECK(unborn.error() ==
+        Error{ErrorCode::not_found, "the repository has no commit yet; make a first one"});
+  const auto bare = capture_work_tree(
+      {.mirror = scratch.path() / "mirror", .repository = scratch.path() / "mirror"});
   REQUIRE_FALSE(bare.has_value());
   CHECK(bare.error().code == ErrorCode::invalid_input);
-  const auto none = capture_work_tree({.mirror = scratch.path() / "mirror", .repository = scratch.path() / "none"});
+  const auto none = capture_work_tree(
+      {.mirror = scratch.path() / "mirror", .repository = scratch.path() / "none"});
   REQUIRE_FALSE(none.has_value());
   CHECK(none.error().code == ErrorCode::not_found);
 }

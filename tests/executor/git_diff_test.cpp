@@ -43,8 +43,11 @@ struct TwoCommits {
     scratch.write("work/binary", std::string("a\0b\0d", 5) + std::string(3000, 'y'));
     scratch.write("work/odd \xFF\n\"name\"", "changed\n");
     scratch.write("work/empty", "");
-    scratch.sh("chmod +x mode && rm type gone && ln -s text type && mkdir new && git mv old/place new/place && "
-               "head -c 5000 /dev/zero > zeros", "work");
+    scratch.sh(
+        "chmod +x mode && rm type gone && ln -s text type && mkdir new && git mv old/place "
+        "new/place && "
+        "head -c 5000 /dev/zero > zeros",
+        "work");
     after = scratch.commit("work", "after");
   }
   [[nodiscard]] DiffRequest request() const {
@@ -60,8 +63,11 @@ TEST_CASE("diff: git apply makes the new tree of the old one") {
   CHECK(info->bytes == sink.text.size());
   CHECK(sink.announced == sink.text.size());
   two.scratch.write("patch", sink.text);
-  two.scratch.sh("git checkout -q " + two.before + " && git apply --index --binary ../patch && git write-tree", "work");
-  CHECK(two.scratch.sh("git write-tree", "work") == two.scratch.sh("git rev-parse " + two.after + "^{tree}", "work"));
+  two.scratch.sh(
+      "git checkout -q " + two.before + " && git apply --index --binary ../patch && git write-tree",
+      "work");
+  CHECK(two.scratch.sh("git write-tree", "work") ==
+        two.scratch.sh("git rev-parse " + two.after + "^{tree}", "work"));
 }
 
 TEST_CASE("diff: the paths are those that git names") {
@@ -80,9 +86,10 @@ TEST_CASE("diff: the paths are those that git names") {
   }
   two.scratch.write("names", names);
   // The names in git's own list end with NUL; one of them holds a newline.
-  CHECK(two.scratch.sh("git diff --no-renames --name-status -z " + two.before + " " + two.after +
-                           " | tr '\\0' '\\n' | cmp - ../names",
-                       "work")
+  CHECK(two.scratch
+            .sh("git diff --no-renames --name-status -z " + two.before + " " + two.after +
+                    " | tr '\\0' '\\n' | cmp - ../names",
+                "work")
             .empty());
 }
 

@@ -42,11 +42,12 @@ TEST_CASE("index file: what was written is parsed again, with its cached trees")
   REQUIRE(index.has_value());
   CHECK(index->entry_count() == 3);
   std::string paths;
-  index->for_each([&](std::string_view path, std::uint32_t mode, const git_oid& id, std::string_view raw) {
-    paths += std::string(path) + ':' + std::to_string(mode) + ' ';
-    CHECK(to_hex(id) == some_id);
-    CHECK(raw.size() % 8 == 0);
-  });
+  index->for_each(
+      [&](std::string_view path, std::uint32_t mode, const git_oid& id, std::string_view raw) {
+        paths += std::string(path) + ':' + std::to_string(mode) + ' ';
+        CHECK(to_hex(id) == some_id);
+        CHECK(raw.size() % 8 == 0);
+      });
   CHECK(paths == "a:33188 b/x:33261 b/y/z:40960 ");
   const CachedTree root = index->take_trees();
   CHECK(root.entry_count == 3);
@@ -61,7 +62,9 @@ TEST_CASE("index file: a path longer than the flags can say is kept") {
   REQUIRE(writer.add(entry(path)).has_value());
   const auto index = IndexFile::parse(writer.finish(tree("", 1)));
   REQUIRE(index.has_value());
-  index->for_each([&](std::string_view found, std::uint32_t, const git_oid&, std::string_view) { CHECK(found == path); });
+  index->for_each([&](std::string_view found, std::uint32_t, const git_oid&, std::string_view) {
+    CHECK(found == path);
+  });
 }
 
 TEST_CASE("index file: entries out of order are refused") {

@@ -1,16 +1,15 @@
 #include "executor/git_names.hpp"
 
-#include <string>
-
 #include <doctest/doctest.h>
+#include <string>
 
 namespace flow_runner {
 
 TEST_CASE("git names: what any file system may take for .git is refused") {
   for (const char* name :
-       {".git", ".GIT", ".Git", ".git ", ".git.", ".git . .", "git~1", "GIT~1", ".git::$INDEX_ALLOCATION",
-        ".git:stream", ".g\xE2\x80\x8Cit", "\xEF\xBB\xBF.git", ".gi\xE2\x80\xAEt", ".git\xE2\x81\xAA",
-        "a\\.git", ".git\\config", "git~1 ."}) {
+       {".git", ".GIT", ".Git", ".git ", ".git.", ".git . .", "git~1", "GIT~1",
+        ".git::$INDEX_ALLOCATION", ".git:stream", ".g\xE2\x80\x8Cit", "\xEF\xBB\xBF.git",
+        ".gi\xE2\x80\xAEt", ".git\xE2\x81\xAA", "a\\.git", ".git\\config", "git~1 ."}) {
     INFO(name);
     CHECK(is_dot_git(name));
     CHECK_FALSE(check_entry_name(name, "").has_value());
@@ -18,8 +17,8 @@ TEST_CASE("git names: what any file system may take for .git is refused") {
 }
 
 TEST_CASE("git names: ordinary names are not taken for .git") {
-  for (const char* name : {"git", ".gitignore", ".gitattributes", ".github", "x.git", ".gi", "git~2", "...",
-                           "\xE2\x82\xAC.git", "a:b", ".g it", "ab\xE2\x80"}) {
+  for (const char* name : {"git", ".gitignore", ".gitattributes", ".github", "x.git", ".gi",
+                           "git~2", "...", "\xE2\x82\xAC.git", "a:b", ".g it", "ab\xE2\x80"}) {
     INFO(name);
     CHECK_FALSE(is_dot_git(name));
     CHECK(check_entry_name(name, "folder").has_value());
@@ -37,7 +36,8 @@ TEST_CASE("git names: names that lead out of their folder, or none, are refused"
 
 TEST_CASE("git names: every component of a path is checked") {
   CHECK(check_relative_path("a/b/c").has_value());
-  for (const char* path : {"/a", "a/", "a//b", "../a", "a/../b", "a/.git/hooks/post-commit", ".GIT/config", ""}) {
+  for (const char* path :
+       {"/a", "a/", "a//b", "../a", "a/../b", "a/.git/hooks/post-commit", ".GIT/config", ""}) {
     INFO(path);
     CHECK_FALSE(check_relative_path(path).has_value());
   }

@@ -23,7 +23,8 @@ TEST_CASE("git protocol: requests survive the way through text") {
   CHECK(snapshot_back.directory == "/d");
   CHECK(snapshot_back.base == "/b");
 
-  const auto capture = through_text(CaptureRequest{.mirror = "/m", .repository = "/r", .include_untracked = false});
+  const auto capture =
+      through_text(CaptureRequest{.mirror = "/m", .repository = "/r", .include_untracked = false});
   CHECK(capture.repository == "/r");
   CHECK_FALSE(capture.include_untracked);
 
@@ -61,9 +62,11 @@ TEST_CASE("git protocol: answers survive the way through text") {
   CHECK(info.lfs);
   CHECK(through_text(CaptureInfo{"h", "c", {"a"}, 9}).dirty_count == 9);
   CHECK(through_text(ReplayInfo{"", {"x/y"}, "why"}).conflicts == std::vector<std::string>{"x/y"});
-  CHECK(through_text(ApplyInfo{{{"p", ChangeStatus::added, false}}, {"q"}}).changes.at(0).path == "p");
-  CHECK(through_text(DiffInfo{5, {{"p", ChangeStatus::type_changed, false}}}).changes.at(0).status ==
-        ChangeStatus::type_changed);
+  CHECK(through_text(ApplyInfo{{{"p", ChangeStatus::added, false}}, {"q"}}).changes.at(0).path ==
+        "p");
+  CHECK(
+      through_text(DiffInfo{5, {{"p", ChangeStatus::type_changed, false}}}).changes.at(0).status ==
+      ChangeStatus::type_changed);
 
   ChangeSet set;
   set.base = "b";
@@ -89,7 +92,8 @@ TEST_CASE("git protocol: one odd path quotes all paths of its object") {
   const json object = to_json(CaptureInfo{"h", "c", paths, 4});
   CHECK(object["quoted"] == true);
   CHECK(through_text(CaptureInfo{"h", "c", paths, 4}).dirty_paths == paths);
-  CHECK_FALSE(to_json(CaptureInfo{"h", "c", {"plain", "\"marks\"", "\xC3\xA4"}, 3}).contains("quoted"));
+  CHECK_FALSE(
+      to_json(CaptureInfo{"h", "c", {"plain", "\"marks\"", "\xC3\xA4"}, 3}).contains("quoted"));
   CHECK(through_text(CaptureInfo{"h", "c", {"\"marks\""}, 1}).dirty_paths.at(0) == "\"marks\"");
 }
 
@@ -113,7 +117,8 @@ TEST_CASE("git protocol: a missing or mistyped field is named") {
   CHECK(error_of(object) == "git worker: the field 'new_commit' is missing");
   object = good;
   object["max_bytes"] = -1;
-  CHECK(error_of(object) == "git worker: the field 'max_bytes' must be a whole number, not negative");
+  CHECK(error_of(object) ==
+        "git worker: the field 'max_bytes' must be a whole number, not negative");
   object["max_bytes"] = 1.5;
   CHECK(error_of(object).find("'max_bytes'") != std::string::npos);
   object = good;

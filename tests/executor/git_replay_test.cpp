@@ -23,13 +23,15 @@ struct Branches {
     scratch.write("work/b", "b\n");
     base = scratch.commit("work", "base");
   }
-  [[nodiscard]] std::string commit(const std::string& file, const std::string& content, const std::string& message) const {
+  [[nodiscard]] std::string commit(const std::string& file, const std::string& content,
+                                   const std::string& message) const {
     scratch.write("work/" + file, content);
     return scratch.commit("work", message, 1'700'000'500);
   }
   void go(const std::string& where) const { scratch.sh("git checkout -q " + where, "work"); }
   [[nodiscard]] Result<ReplayInfo> replay(const std::string& head, const std::string& onto) const {
-    return replay_commits({.quarantine = scratch.path() / "work/.git", .base = base, .head = head, .onto = onto});
+    return replay_commits(
+        {.quarantine = scratch.path() / "work/.git", .base = base, .head = head, .onto = onto});
   }
   [[nodiscard]] ReplayInfo must(const std::string& head, const std::string& onto) const {
     auto info = replay(head, onto);

@@ -3,13 +3,11 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <doctest/doctest.h>
 #include <fstream>
 #include <iterator>
 #include <memory>
-
 #include <sys/wait.h>
-
-#include <doctest/doctest.h>
 
 namespace flow_runner::test {
 
@@ -35,7 +33,8 @@ std::string GitScratch::prefix(const fs::path& folder) const {
 }
 
 std::string GitScratch::sh(std::string_view command, const fs::path& folder) const {
-  const std::string whole = prefix(folder) + "exec 2>>'" + path_.string() + "/.stderr'; " + std::string(command);
+  const std::string whole =
+      prefix(folder) + "exec 2>>'" + path_.string() + "/.stderr'; " + std::string(command);
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(::popen(whole.c_str(), "r"), ::pclose);
   REQUIRE(pipe != nullptr);
   std::string output;
@@ -62,10 +61,12 @@ void GitScratch::make_repository(const fs::path& name) const {
   sh("git init -q -b main", name);
 }
 
-std::string GitScratch::commit(const fs::path& repository, std::string_view message, std::int64_t time) const {
+std::string GitScratch::commit(const fs::path& repository, std::string_view message,
+                               std::int64_t time) const {
   const std::string date = std::to_string(time) + " +0000";
   return sh("git add -A && GIT_AUTHOR_DATE='" + date + "' GIT_COMMITTER_DATE='" + date +
-                "' git commit -q --allow-empty -m '" + std::string(message) + "' && git rev-parse HEAD",
+                "' git commit -q --allow-empty -m '" + std::string(message) +
+                "' && git rev-parse HEAD",
             repository);
 }
 
@@ -84,11 +85,13 @@ std::string GitScratch::read(const fs::path& file) const {
 std::string GitScratch::write_object(const fs::path& repository, std::string_view type,
                                      std::string_view content) const {
   write(".object", content);
-  return sh("git hash-object -w --literally -t " + std::string(type) + " '" + path_.string() + "/.object'",
+  return sh("git hash-object -w --literally -t " + std::string(type) + " '" + path_.string() +
+                "/.object'",
             repository);
 }
 
-std::string GitScratch::tree_entry(std::string_view mode, std::string_view name, const std::string& id) {
+std::string GitScratch::tree_entry(std::string_view mode, std::string_view name,
+                                   const std::string& id) {
   std::string entry = std::string(mode) + ' ' + std::string(name) + '\0';
   for (std::size_t i = 0; i + 1 < id.size(); i += 2) {
     entry += static_cast<char>(std::stoi(id.substr(i, 2), nullptr, 16));
@@ -104,9 +107,10 @@ std::string GitScratch::commit_tree(const fs::path& repository, const std::strin
 }
 
 std::string GitScratch::listing(const fs::path& folder) const {
-  return sh("find . -name .git -prune -o -printf '%y %m %P %l\\n' | LC_ALL=C sort; "
-            "find . -name .git -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha1sum",
-            folder);
+  return sh(
+      "find . -name .git -prune -o -printf '%y %m %P %l\\n' | LC_ALL=C sort; "
+      "find . -name .git -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha1sum",
+      folder);
 }
 
 }  // namespace flow_runner::test

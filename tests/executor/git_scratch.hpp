@@ -1,4 +1,5 @@
-// GitScratch: a temporary folder for tests, with the git program run in it free of the host's settings.
+// GitScratch: a temporary folder for tests, with the git program run in it free of the host's
+// settings.
 #pragma once
 
 #include <cstdint>
@@ -37,12 +38,13 @@ class GitScratch {
   std::string write_object(const std::filesystem::path& repository, std::string_view type,
                            std::string_view content) const;
   /// Bytes of a tree's entry.
-  static std::string tree_entry(std::string_view mode, std::string_view name, const std::string& id);
+  static std::string tree_entry(std::string_view mode, std::string_view name,
+                                const std::string& id);
   /// A commit of `tree` without parents.
   std::string commit_tree(const std::filesystem::path& repository, const std::string& tree) const;
 
-  /// One line per file, link and folder (but .git) with type, mode, name and content's sum: equal for
-  /// equal trees.
+  /// One line per file, link and folder (but .git) with type, mode, name and content's sum: equal
+  /// for equal trees.
   std::string listing(const std::filesystem::path& folder) const;
 
  private:

@@ -1,11 +1,9 @@
 #include "executor/git_snapshot.hpp"
 
 #include <ctime>
-
+#include <doctest/doctest.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <doctest/doctest.h>
 
 #include "executor/git_checkout.hpp"
 #include "executor/git_handles.hpp"
@@ -30,11 +28,14 @@ void write_sample(const GitScratch& scratch) {
   scratch.write("work/src-x", "sorts between\n");
   scratch.write("work/.gitattributes", "*.c text eol=lf ident\n# filter=lfs only in a comment\n");
   scratch.write("work/odd \xFF\n name", "x");
-  scratch.sh("chmod +x bin/tool; ln -s ../README bin/link; ln -s /etc/passwd absolute; ln -s nowhere dangling", "work");
+  scratch.sh(
+      "chmod +x bin/tool; ln -s ../README bin/link; ln -s /etc/passwd absolute; ln -s nowhere "
+      "dangling",
+      "work");
 }
 
-Result<SnapshotInfo> snapshot(const GitScratch& scratch, const std::string& commit, const std::string& name,
-                              const std::string& base = {}) {
+Result<SnapshotInfo> snapshot(const GitScratch& scratch, const std::string& commit,
+                              const std::string& name, const std::string& base = {}) {
   return make_snapshot({.mirror = scratch.path() / "work/.git",
                         .commit = commit,
                         .directory = scratch.path() / name,
@@ -49,18 +50,22 @@ SnapshotInfo must(const Result<SnapshotInfo>& info) {
 /// Gives a checkout the rest of a `.git`, detached at the commit.
 void complete_git(const GitScratch& scratch, const std::string& tree, const std::string& commit) {
   scratch.write(tree + "/.git/HEAD", commit + "\n");
-  scratch.write(tree + "/.git/config",
-                "[core]\n\trepositoryformatversion = 0\n\tcheckStat = minimal\n\ttrustctime = false\n");
-  scratch.sh("mkdir -p .git/refs .git/objects/info && echo '" + (scratch.path() / "work/.git/objects").string() +
+  scratch.write(
+      tree + "/.git/config",
+      "[core]\n\trepositoryformatversion = 0\n\tcheckStat = minimal\n\ttrustctime = false\n");
+  scratch.sh("mkdir -p .git/refs .git/objects/info && echo '" +
+                 (scratch.path() / "work/.git/objects").string() +
                  "' > .git/objects/info/alternates",
              tree);
 }
 
 std::string overlay(const GitScratch& scratch, const std::string& delta, const std::string& base,
                     const std::string& command) {
-  return scratch.sh("rm -rf upper && mkdir -p merged upper/files upper/work && unshare -m sh -c 'mount -t overlay overlay "
-                    "-o upperdir=upper/files,workdir=upper/work,lowerdir=" +
-                    delta + "/tree:" + base + "/tree merged && cd merged && " + command + "'");
+  return scratch.sh(
+      "rm -rf upper && mkdir -p merged upper/files upper/work && unshare -m sh -c 'mount -t "
+      "overlay overlay "
+      "-o upperdir=upper/files,workdir=upper/work,lowerdir=" +
+      delta + "/tree:" + base + "/tree merged && cd merged && " + command + "'");
 }
 
 const std::string listing_command =
@@ -78,8 +83,9 @@ TEST_CASE("snapshot: the checkout is what git checks out, without conversion") {
   write_sample(scratch);
   const std::string commit = scratch.commit("work", "all");
   // A clone without attributes, for our checkout does not convert.
-  scratch.sh("git clone -q --no-checkout work plain && cd plain && mkdir -p .git/info && "
-             "echo '* -text -ident -filter' > .git/info/attributes && git checkout -q");
+  scratch.sh(
+      "git clone -q --no-checkout work plain && cd plain && mkdir -p .git/info && "
+      "echo '* -text -ident -filter' > .git/info/attributes && git checkout -q");
   const SnapshotInfo info = must(snapshot(scratch, commit, "snap"));
   CHECK(scratch.listing("snap/tree") == scratch.listing("plain"));
   CHECK(info.commit == commit);
@@ -88,7 +94,8 @@ TEST_CASE("snapshot: the checkout is what git checks out, without conversion") {
   CHECK_FALSE(info.lfs);
   CHECK(info.submodules.empty());
   CHECK(scratch.sh("find snap/tree/.git") == "snap/tree/.git\nsnap/tree/.git/index");
-  const auto written = from_json<SnapshotInfo>(nlohmann::json::parse(scratch.read("snap/snapshot.json")));
+  const auto written =
+      from_json<SnapshotInfo>(nlohmann::json::parse(scratch.read("snap/snapshot.json")));
   REQUIRE(written.has_value());
   CHECK(written->bytes == info.bytes);
   CHECK(scratch.sh("ls -d snap*") == "snap");
@@ -102,9 +109,12 @@ TEST_CASE("snapshot: git finds the work tree clean and rehashes nothing") {
   complete_git(scratch, "snap/tree", commit);
   CHECK(scratch.sh("git fsck --no-dangling && git status --porcelain", "snap/tree").empty());
   CHECK(scratch.sh("git ls-files -s", "snap/tree") == scratch.sh("git ls-files -s", "work"));
-  CHECK(scratch.sh("git write-tree", "snap/tree") == scratch.sh("git rev-parse HEAD^{tree}", "work"));
+  CHECK(scratch.sh("git write-tree", "snap/tree") ==
+        scratch.sh("git rev-parse HEAD^{tree}", "work"));
   // Another content of the same size and time: only one that reads the file can tell.
-  scratch.sh("touch -r README stamp && printf 'HELLO\\n' > README && touch -r stamp README && rm stamp", "snap/tree");
+  scratch.sh(
+      "touch -r README stamp && printf 'HELLO\\n' > README && touch -r stamp README && rm stamp",
+      "snap/tree");
   CHECK(scratch.sh("git status --porcelain", "snap/tree").empty());
   scratch.sh("touch README", "snap/tree");
   CHECK(scratch.sh("git status --porcelain", "snap/tree") == " M README");
@@ -142,7 +152,10 @@ TEST_CASE("snapshot: many files are written by several threads") {
   const std::string commit = scratch.commit("work", "many");
   std::uint64_t last_total = 0;
   const auto info = make_snapshot(
-      {.mirror = scratch.path() / "work/.git", .commit = commit, .directory = scratch.path() / "snap", .base = {}},
+      {.mirror = scratch.path() / "work/.git",
+       .commit = commit,
+       .directory = scratch.path() / "snap",
+       .base = {}},
       [&](std::string_view, std::uint64_t, std::uint64_t total) { last_total = total; });
   CHECK(must(info).files == 1500);
   CHECK(last_total == 1500);
@@ -155,7 +168,9 @@ TEST_CASE("snapshot: submodules stay empty and LFS is noticed") {
   scratch.write("work/sub/.gitattributes", "*.bin filter=lfs diff=lfs\n");
   scratch.write("work/a", "1");
   const std::string inner = scratch.commit("work", "first");
-  scratch.sh("git update-index --add --cacheinfo 160000," + inner + ",libs/module && git commit -qm module", "work");
+  scratch.sh("git update-index --add --cacheinfo 160000," + inner +
+                 ",libs/module && git commit -qm module",
+             "work");
   const std::string commit = scratch.sh("git rev-parse HEAD", "work");
   const SnapshotInfo info = must(snapshot(scratch, commit, "snap"));
   CHECK(info.submodules == std::vector<std::string>{"libs/module"});
@@ -171,10 +186,13 @@ TEST_CASE("snapshot: trees that would write elsewhere are refused and leave noth
   scratch.make_repository("work");
   fs::create_directories(scratch.path() / "outside");
   const std::string blob = scratch.write_object("work", "blob", "evil\n");
-  const std::string link = scratch.write_object("work", "blob", (scratch.path() / "outside").string());
-  const std::string file_tree = scratch.write_object("work", "tree", GitScratch::tree_entry("100644", "x", blob));
+  const std::string link =
+      scratch.write_object("work", "blob", (scratch.path() / "outside").string());
+  const std::string file_tree =
+      scratch.write_object("work", "tree", GitScratch::tree_entry("100644", "x", blob));
   const auto refused = [&](const std::string& tree) {
-    const auto info = snapshot(scratch, scratch.commit_tree("work", scratch.write_object("work", "tree", tree)), "snap");
+    const auto info = snapshot(
+        scratch, scratch.commit_tree("work", scratch.write_object("work", "tree", tree)), "snap");
     REQUIRE_FALSE(info.has_value());
     CHECK(info.error().code == ErrorCode::invalid_input);
     CHECK(fs::is_empty(scratch.path() / "outside"));
@@ -191,12 +209,14 @@ TEST_CASE("snapshot: trees that would write elsewhere are refused and leave noth
   const std::string nested = scratch.write_object("work", "tree", entry("100644", "git~1", blob));
   CHECK(refused(entry("40000", "deep", nested)).find("git~1 in deep") != std::string::npos);
   // A link and a folder of one name: files of the folder must not follow the link.
-  CHECK(refused(entry("120000", "a", link) + entry("40000", "a", file_tree)).find("two entries named a") !=
+  CHECK(refused(entry("120000", "a", link) + entry("40000", "a", file_tree))
+            .find("two entries named a") != std::string::npos);
+  CHECK(refused(entry("100644", "a", blob) + entry("100644", "a", blob)).find("a") !=
         std::string::npos);
-  CHECK(refused(entry("100644", "a", blob) + entry("100644", "a", blob)).find("a") != std::string::npos);
-  CHECK(refused(entry("100644", "b", blob) + entry("100644", "a", blob)).find("not sorted") != std::string::npos);
-  CHECK(refused(entry("120000", "l", scratch.write_object("work", "blob", ""))).find("no valid target") !=
+  CHECK(refused(entry("100644", "b", blob) + entry("100644", "a", blob)).find("not sorted") !=
         std::string::npos);
+  CHECK(refused(entry("120000", "l", scratch.write_object("work", "blob", "")))
+            .find("no valid target") != std::string::npos);
   CHECK(refused(entry("100644", "f", file_tree)).find("no blob") != std::string::npos);
 }
 
@@ -207,7 +227,8 @@ TEST_CASE("snapshot: a tree that multiplies itself is refused before it is writt
   std::string id = scratch.write_object("work", "blob", "x");
   for (int level = 0; level < 8; ++level) {
     std::string tree;
-    for (char name = 'a'; name <= 'j'; ++name) tree += GitScratch::tree_entry(mode, std::string(1, name), id);
+    for (char name = 'a'; name <= 'j'; ++name)
+      tree += GitScratch::tree_entry(mode, std::string(1, name), id);
     id = scratch.write_object("work", "tree", tree);
     mode = "40000";
   }
@@ -220,9 +241,11 @@ TEST_CASE("snapshot: a path may be as long as the kernel takes, and no longer") 
   const GitScratch scratch;
   scratch.make_repository("work");
   std::string tree = scratch.write_object(
-      "work", "tree", GitScratch::tree_entry("100644", "f", scratch.write_object("work", "blob", "x")));
+      "work", "tree",
+      GitScratch::tree_entry("100644", "f", scratch.write_object("work", "blob", "x")));
   for (int level = 0; level < 16; ++level) {
-    tree = scratch.write_object("work", "tree", GitScratch::tree_entry("40000", std::string(255, 'd'), tree));
+    tree = scratch.write_object("work", "tree",
+                                GitScratch::tree_entry("40000", std::string(255, 'd'), tree));
   }
   const auto info = snapshot(scratch, scratch.commit_tree("work", tree), "snap");
   REQUIRE_FALSE(info.has_value());
@@ -247,8 +270,8 @@ TEST_CASE("snapshot: what is there already is not touched") {
 /// Changes the sample in each way that matters to a layer.
 const std::string every_change =
     "echo more >> README && rm empty && chmod -x bin/tool && ln -sfn elsewhere dangling && "
-    "git rm -qr src && echo now a file > src && "            // folder to file
-    "git rm -q src-x && mkdir src-x && echo 1 > src-x/in && "  // file to folder
+    "git rm -qr src && echo now a file > src && "               // folder to file
+    "git rm -q src-x && mkdir src-x && echo 1 > src-x/in && "   // file to folder
     "rm absolute && mkdir absolute && echo 1 > absolute/a && "  // link to folder
     "mkdir -p new/folder && echo 1 > new/folder/f && rm -r gone && rm half/one && "
     "rm swap/a && mkdir swap/a && echo 2 > swap/a/b && rm -r swap/b && echo 2 > swap/b";
@@ -257,10 +280,11 @@ TEST_CASE("delta: on its base it is the new commit's checkout, with a valid inde
   if (!can_mount()) return;
   const GitScratch scratch;
   write_sample(scratch);
-  for (const char* file : {"gone/a", "gone/deep/b", "half/one", "half/two", "swap/a", "swap/b/a", "keep/x/y"}) {
+  for (const char* file :
+       {"gone/a", "gone/deep/b", "half/one", "half/two", "swap/a", "swap/b/a", "keep/x/y"}) {
     scratch.write(fs::path("work") / file, file);
   }
-  for (int i = 0; i < 60; ++i) scratch.write("work/bulk/f" + std::to_string(i), "bulk");
+  for (int i = 0; i < 150; ++i) scratch.write("work/bulk/f" + std::to_string(i), "bulk");
   const std::string base = scratch.commit("work", "base");
   must(snapshot(scratch, base, "base"));
   scratch.sh(every_change, "work");
@@ -273,10 +297,12 @@ TEST_CASE("delta: on its base it is the new commit's checkout, with a valid inde
   CHECK_FALSE(fs::exists(scratch.path() / "delta/tree/bulk"));
   complete_git(scratch, "delta/tree", next);
   CHECK(overlay(scratch, "delta", "base", "git status --porcelain").empty());
-  CHECK(overlay(scratch, "delta", "base", "git write-tree") == scratch.sh("git rev-parse HEAD^{tree}", "work"));
+  CHECK(overlay(scratch, "delta", "base", "git write-tree") ==
+        scratch.sh("git rev-parse HEAD^{tree}", "work"));
   // A full and a delta snapshot have the same index but for times and sizes.
   complete_git(scratch, "full/tree", next);
-  CHECK(overlay(scratch, "delta", "base", "git ls-files -s") == scratch.sh("git ls-files -s", "full/tree"));
+  CHECK(overlay(scratch, "delta", "base", "git ls-files -s") ==
+        scratch.sh("git ls-files -s", "full/tree"));
   CHECK(overlay(scratch, "delta", "base", "git fsck --no-dangling --cache").empty());
 }
 
@@ -291,18 +317,20 @@ TEST_CASE("delta: random changes give the full checkout") {
   };
   const auto name = [&] {
     std::string path = "work";
-    for (unsigned depth = random(3) + 1; depth > 0; --depth) path += '/' + std::string(1, static_cast<char>('a' + random(4)));
+    for (unsigned depth = random(3) + 1; depth > 0; --depth)
+      path += '/' + std::string(1, static_cast<char>('a' + random(4)));
     return path;
   };
   for (int i = 0; i < 200; ++i) scratch.write("work/bulk/" + std::to_string(i), "x");
-  for (int round = 0; round < 8; ++round) {
+  for (int round = 0; round < 4; ++round) {
     const auto mutate = [&] {
       for (int i = 0; i < 12; ++i) {
         const fs::path path = name();
         std::error_code ignored;
         // Whatever is on the way, of whatever kind, makes room.
         for (fs::path above = path.parent_path(); above != "work"; above = above.parent_path()) {
-          if (!fs::is_directory(fs::symlink_status(scratch.path() / above, ignored))) fs::remove(scratch.path() / above, ignored);
+          if (!fs::is_directory(fs::symlink_status(scratch.path() / above, ignored)))
+            fs::remove(scratch.path() / above, ignored);
         }
         fs::remove_all(scratch.path() / path, ignored);
         if (random(4) == 0) continue;
@@ -323,10 +351,12 @@ TEST_CASE("delta: random changes give the full checkout") {
     CHECK(must(snapshot(scratch, next, "delta" + suffix, "base" + suffix)).base_commit == base);
     must(snapshot(scratch, next, "full" + suffix));
     INFO("round ", round);
-    CHECK(overlay(scratch, "delta" + suffix, "base" + suffix, listing_command) == scratch.listing("full" + suffix + "/tree"));
+    CHECK(overlay(scratch, "delta" + suffix, "base" + suffix, listing_command) ==
+          scratch.listing("full" + suffix + "/tree"));
     complete_git(scratch, "delta" + suffix + "/tree", next);
     CHECK(overlay(scratch, "delta" + suffix, "base" + suffix, "git status --porcelain").empty());
-    CHECK(overlay(scratch, "delta" + suffix, "base" + suffix, "git write-tree") == scratch.sh("git rev-parse HEAD^{tree}", "work"));
+    CHECK(overlay(scratch, "delta" + suffix, "base" + suffix, "git write-tree") ==
+          scratch.sh("git rev-parse HEAD^{tree}", "work"));
   }
 }
 
@@ -334,7 +364,7 @@ TEST_CASE("delta: submodules come, move and go") {
   if (!can_mount()) return;
   const GitScratch scratch;
   scratch.make_repository("work");
-  for (int i = 0; i < 20; ++i) scratch.write("work/bulk/f" + std::to_string(i), "bulk");
+  for (int i = 0; i < 60; ++i) scratch.write("work/bulk/f" + std::to_string(i), "bulk");
   scratch.write("work/folder/a", "1");
   scratch.write("work/file", "1");
   const std::string id = scratch.commit("work", "first");
@@ -351,7 +381,9 @@ TEST_CASE("delta: submodules come, move and go") {
   gitlink("folder", id);
   gitlink("file", id);
   gitlink("moves", base);
-  scratch.sh("git update-index --add --cacheinfo 100644," + scratch.sh("git hash-object -w bulk/f1", "work") + ",fills/in", "work");
+  scratch.sh("git update-index --add --cacheinfo 100644," +
+                 scratch.sh("git hash-object -w bulk/f1", "work") + ",fills/in",
+             "work");
   const std::string next = commit();
   const SnapshotInfo info = must(snapshot(scratch, next, "delta", "base"));
   CHECK(info.base_commit == base);
@@ -365,7 +397,7 @@ TEST_CASE("delta: submodules come, move and go") {
 TEST_CASE("delta: whether LFS is used follows the attributes of the new commit") {
   const GitScratch scratch;
   scratch.make_repository("work");
-  for (int i = 0; i < 20; ++i) scratch.write("work/bulk/f" + std::to_string(i), "bulk");
+  for (int i = 0; i < 60; ++i) scratch.write("work/bulk/f" + std::to_string(i), "bulk");
   scratch.write("work/sub/.gitattributes", "*.bin filter=lfs\n");
   scratch.write("work/.gitattributes", "*.bin filter=lfs\n");
   must(snapshot(scratch, scratch.commit("work", "base"), "base"));
@@ -393,7 +425,8 @@ TEST_CASE("delta: a change that is too big, or a base that is none, gives a full
   CHECK(must(snapshot(scratch, more, "on-nothing", "not-there")).base_commit.empty());
   scratch.sh("printf x >> base/tree/.git/index");
   CHECK(must(snapshot(scratch, quarter, "on-broken", "base")).base_commit.empty());
-  CHECK(scratch.listing("on-broken/tree") == scratch.sh("git checkout -q " + quarter + " && true", "work") + scratch.listing("work"));
+  scratch.sh("git checkout -q " + quarter, "work");
+  CHECK(scratch.listing("on-broken/tree") == scratch.listing("work"));
 }
 
 TEST_CASE("delta: names are checked there too") {
@@ -408,7 +441,9 @@ TEST_CASE("delta: names are checked there too") {
   for (int i = 0; i < 20; ++i) {
     if (i % 10 == i) tree += GitScratch::tree_entry("100644", "f" + std::to_string(i), same);
   }
-  const auto info = snapshot(scratch, scratch.commit_tree("work", scratch.write_object("work", "tree", tree)), "delta", "base");
+  const auto info =
+      snapshot(scratch, scratch.commit_tree("work", scratch.write_object("work", "tree", tree)),
+               "delta", "base");
   REQUIRE_FALSE(info.has_value());
   CHECK(info.error().message.find("git's own folder") != std::string::npos);
 }

@@ -80,7 +80,7 @@ class Script {
 
 TEST_CASE("take-over: random sequences of operations give the tree that git add -A gives") {
   NEED_OVERLAY();
-  for (unsigned seed = 1; seed <= 40; ++seed) {
+  for (unsigned seed = 1; seed <= 24; ++seed) {
     CAPTURE(seed);
     Script script(seed);
     TakeOverWorkspace workspace(script.operations(25));

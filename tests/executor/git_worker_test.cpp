@@ -1,11 +1,11 @@
 #include "executor/git_worker.hpp"
 
 #include <chrono>
+#include <doctest/doctest.h>
 #include <optional>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <doctest/doctest.h>
 
 #include "executor/git_protocol.hpp"
 #include "tests/executor/git_scratch.hpp"
@@ -18,8 +18,10 @@ using namespace std::chrono_literals;
 
 class TextSink final : public ContentSink {
  public:
-  void begin(ContentKind kind, std::string_view, std::string_view path, std::uint64_t size) override {
-    log += std::string(to_string(kind)) + ' ' + std::string(path) + ' ' + std::to_string(size) + '\n';
+  void begin(ContentKind kind, std::string_view, std::string_view path,
+             std::uint64_t size) override {
+    log +=
+        std::string(to_string(kind)) + ' ' + std::string(path) + ' ' + std::to_string(size) + '\n';
   }
   void bytes(std::string_view bytes) override { text += bytes; }
 
@@ -42,7 +44,9 @@ struct Client {
     std::optional<Result<nlohmann::json>> result;
     asio::co_spawn(
         loop,
-        [&]() -> asio::awaitable<void> { result.emplace(co_await run_git_worker(verb, request, options, cancellation)); },
+        [&]() -> asio::awaitable<void> {
+          result.emplace(co_await run_git_worker(verb, request, options, cancellation));
+        },
         [](const std::exception_ptr& failure) {
           if (failure) std::rethrow_exception(failure);
         });
@@ -68,8 +72,13 @@ TEST_CASE("git worker: a snapshot, a diff and a capture through the real program
   const std::string after = scratch.commit("work", "two");
   Client client;
   std::string progress;
-  client.options.on_progress = [&](std::string_view text, std::uint64_t, std::uint64_t) { progress = text; };
-  const SnapshotRequest request{.mirror = scratch.path() / "work/.git", .commit = after, .directory = scratch.path() / "snap", .base = {}};
+  client.options.on_progress = [&](std::string_view text, std::uint64_t, std::uint64_t) {
+    progress = text;
+  };
+  const SnapshotRequest request{.mirror = scratch.path() / "work/.git",
+                                .commit = after,
+                                .directory = scratch.path() / "snap",
+                                .base = {}};
   const auto snapshot = client.run("snapshot", to_json(request));
   REQUIRE_MESSAGE(snapshot.has_value(), snapshot.error().message);
   CHECK(from_json<SnapshotInfo>(*snapshot)->files == 1);
@@ -78,22 +87,28 @@ TEST_CASE("git worker: a snapshot, a diff and a capture through the real program
 
   TextSink sink;
   client.options.content = &sink;
-  const auto diff = client.run("diff", to_json(DiffRequest{.repository = scratch.path() / "work/.git", .old_commit = before, .new_commit = after}));
+  const auto diff = client.run(
+      "diff",
+      to_json(DiffRequest{
+          .repository = scratch.path() / "work/.git", .old_commit = before, .new_commit = after}));
   REQUIRE_MESSAGE(diff.has_value(), diff.error().message);
   CHECK(sink.text.find("-1\n+2\n") != std::string::npos);
   CHECK(from_json<DiffInfo>(*diff)->bytes == sink.text.size());
 
-  const auto replay = client.run("replay", to_json(ReplayRequest{scratch.path() / "work/.git", before, after, before}));
+  const auto replay = client.run(
+      "replay", to_json(ReplayRequest{scratch.path() / "work/.git", before, after, before}));
   REQUIRE_MESSAGE(replay.has_value(), replay.error().message);
   CHECK(from_json<ReplayInfo>(*replay)->head == after);
 
-  const auto capture = client.run("capture", to_json(CaptureRequest{.mirror = scratch.path() / "work/.git", .repository = scratch.path() / "work"}));
+  const auto capture =
+      client.run("capture", to_json(CaptureRequest{.mirror = scratch.path() / "work/.git",
+                                                   .repository = scratch.path() / "work"}));
   REQUIRE_MESSAGE(capture.has_value(), capture.error().message);
   CHECK(from_json<CaptureInfo>(*capture)->commit == after);
 
-  scratch.sh("git clone -q work local && git checkout -q " + before + "", "work");
-  scratch.sh("git checkout -q " + before, "local");
-  const auto apply = client.run("apply", to_json(ApplyRequest{scratch.path() / "work/.git", before, after, scratch.path() / "local"}));
+  scratch.sh("git clone -q work local && git -C local checkout -q " + before);
+  const auto apply = client.run("apply", to_json(ApplyRequest{scratch.path() / "work/.git", before,
+                                                              after, scratch.path() / "local"}));
   REQUIRE_MESSAGE(apply.has_value(), apply.error().message);
   CHECK(scratch.read("local/a") == "2\n");
 }
@@ -108,7 +123,10 @@ TEST_CASE("git worker: its own errors keep their code and message") {
   const auto missing = client.run("snapshot", nlohmann::json::object());
   REQUIRE_FALSE(missing.has_value());
   CHECK(missing.error().message == "git worker: the field 'mirror' is missing");
-  const SnapshotRequest request{.mirror = scratch.path() / "mirror", .commit = std::string(40, '1'), .directory = scratch.path() / "snap", .base = {}};
+  const SnapshotRequest request{.mirror = scratch.path() / "mirror",
+                                .commit = std::string(40, '1'),
+                                .directory = scratch.path() / "snap",
+                                .base = {}};
   const auto absent = client.run("snapshot", to_json(request));
   REQUIRE_FALSE(absent.has_value());
   CHECK(absent.error().code == ErrorCode::not_found);
@@ -121,7 +139,10 @@ TEST_CASE("git worker: the file limit stops it with an error") {
   const std::string commit = scratch.commit("work", "one");
   Client client;
   client.options.limits.file_bytes = 50'000;
-  const SnapshotRequest request{.mirror = scratch.path() / "work/.git", .commit = commit, .directory = scratch.path() / "snap", .base = {}};
+  const SnapshotRequest request{.mirror = scratch.path() / "work/.git",
+                                .commit = commit,
+                                .directory = scratch.path() / "snap",
+                                .base = {}};
   const auto result = client.run("snapshot", to_json(request));
   REQUIRE_FALSE(result.has_value());
   CHECK(result.error().message.find("cannot write large") == 0);
@@ -133,9 +154,11 @@ TEST_CASE("git worker: one that dies is reported with its last words") {
   Client client;
   client.use_script(scratch, "cat > /dev/null; echo 'out of cheese' >&2; exit 7");
   CHECK(client.run("x", nlohmann::json::object()).error() ==
-        Error{ErrorCode::internal, "the git worker ended without an answer, with code 7: out of cheese"});
+        Error{ErrorCode::internal,
+              "the git worker ended without an answer, with code 7: out of cheese"});
   client.use_script(scratch, "kill -SEGV $$");
-  CHECK(client.run("x", nlohmann::json::object()).error().message == "the git worker ended without an answer, by signal 11");
+  CHECK(client.run("x", nlohmann::json::object()).error().message ==
+        "the git worker ended without an answer, by signal 11");
   client.options.program = scratch.path() / "not-there";
   CHECK_FALSE(client.run("x", nlohmann::json::object()).has_value());
 }
@@ -158,8 +181,11 @@ TEST_CASE("git worker: content comes in order, and the request arrives with verb
   TextSink sink;
   client.options.content = &sink;
   client.options.limits.cpu_seconds = 5;
-  client.use_script(scratch, "cat > request; printf '{\"event\":\"content\",\"kind\":\"path\",\"commit\":\"\",\"path\":\"p\",\"size\":3}\\nabc"
-                             "{\"event\":\"result\",\"ok\":true}\\n'");
+  client.use_script(
+      scratch,
+      "cat > request; printf "
+      "'{\"event\":\"content\",\"kind\":\"path\",\"commit\":\"\",\"path\":\"p\",\"size\":3}\\nabc"
+      "{\"event\":\"result\",\"ok\":true}\\n'");
   client.options.program = scratch.path() / "worker";
   scratch.sh("sed -i 's|> request|> " + scratch.path().string() + "/request|' worker");
   const auto result = client.run("greet", {{"name", "x"}});
@@ -178,16 +204,22 @@ TEST_CASE("git worker: the deadline ends one that ignores TERM") {
   Client client;
   client.options.deadline = 50ms;
   client.use_script(scratch, "trap '' TERM; while :; do sleep 60; done");
-  CHECK(client.run("x", nlohmann::json::object()).error() == Error{ErrorCode::timed_out, "git x did not end within 50 ms"});
+  CHECK(client.run("x", nlohmann::json::object()).error() ==
+        Error{ErrorCode::timed_out, "git x did not end within 50 ms"});
 }
 
 TEST_CASE("git worker: a cancellation ends it, before and during") {
   const GitScratch scratch;
   Client client;
-  client.use_script(scratch, "echo '{\"event\":\"progress\",\"text\":\"ready\"}'; while :; do sleep 60; done");
-  client.options.on_progress = [&](std::string_view, std::uint64_t, std::uint64_t) { client.cancellation.request(StopCause::canceled); };
-  CHECK(client.run("x", nlohmann::json::object()).error() == Error{ErrorCode::cancelled, "git x was cancelled"});
-  CHECK(client.run("x", nlohmann::json::object()).error() == Error{ErrorCode::cancelled, "git x was not started"});
+  client.use_script(
+      scratch, "echo '{\"event\":\"progress\",\"text\":\"ready\"}'; while :; do sleep 60; done");
+  client.options.on_progress = [&](std::string_view, std::uint64_t, std::uint64_t) {
+    client.cancellation.request(StopCause::canceled);
+  };
+  CHECK(client.run("x", nlohmann::json::object()).error() ==
+        Error{ErrorCode::cancelled, "git x was cancelled"});
+  CHECK(client.run("x", nlohmann::json::object()).error() ==
+        Error{ErrorCode::cancelled, "git x was not started"});
 }
 
 }  // namespace

@@ -1,100 +1,17 @@
 #include "executor/publication.hpp"
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "executor/repository_cache.hpp"
-#include "executor/transfer_repository.hpp"
-#include "tests/executor/run_awaitable.hpp"
-#include "tests/fixtures/git_repository.hpp"
+#include "tests/executor/publication_fixture.hpp"
 #include "tests/fixtures/git_server.hpp"
-#include "tests/fixtures/program.hpp"
-#include "tests/fixtures/temporary_directory.hpp"
 
 using namespace flow_runner;
-using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 namespace {
 
-const std::string target_ref = "refs/heads/workloads/w";
-
-/// The state after a job: a mirror that holds base, and a quarantine with one commit on top of it.
-struct Fixture {
-  fixtures::TemporaryDirectory folder;
-  fixtures::GitRepository origin{folder / "origin"};
-  std::string base = origin.write("a.txt", "one\n").write("b.txt", "b\n").commit("base");
-  PreparedRepository prepared = prepare();
-  fixtures::GitRepository job{clone()};
-  fs::path quarantine = make_quarantine();
-  std::string head = job_commit("agent.txt", "new\n");
-  GitContext context;
-
-  PreparedRepository prepare(int depth = 0) {
-    RepositorySpec spec;
-    spec.url = origin.path();
-    spec.depth = depth;
-    RepositoryOptions options;
-    options.git_worker = fixtures::program("flow-runner-git");
-    Cancellation cancellation;
-    RepositoryCache cache(folder / ("cache" + std::to_string(depth)));
-    const std::string none;
-    const std::string source = "exec";
-    auto result = run_awaitable(cache.prepare(spec, none, source, options, cancellation));
-    REQUIRE_MESSAGE(result.has_value(), result.error().message);
-    return std::move(*result);
-  }
-  fixtures::GitRepository clone() const {
-    fixtures::GitRepository repository(folder / "job");
-    repository.git({"pull", "-q", origin.path().string(), "main"});
-    return repository;
-  }
-  fs::path make_quarantine() const {
-    const fs::path path = folder / "quarantine";
-    for (const char* part : {"objects/info", "objects/pack", "refs"})
-      fs::create_directories(path / part);
-    fixtures::write_file(path / "HEAD", "ref: refs/heads/none\n");
-    fixtures::write_file(path / "config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n");
-    fixtures::write_file(path / "objects/info/alternates",
-                         (prepared.mirror / "objects").string() + "\n");
-    return path;
-  }
-  /// Commits in the job's repository and carries the objects into the quarantine.
-  std::string job_commit(const std::string& name, const std::string& text) {
-    const auto commit = job.write(name, text).commit("agent: " + name);
-    origin.git({"--git-dir=" + quarantine.string(), "fetch", "-q", "--no-write-fetch-head",
-                (folder / "job").string(), "HEAD"});
-    return commit;
-  }
-  [[nodiscard]] PublicationRequest request(std::string url) const {
-    PublicationRequest result;
-    result.quarantine = quarantine;
-    result.mirror = prepared.mirror;
-    result.base = base;
-    result.head = head;
-    result.url = std::move(url);
-    result.ref = target_ref;
-    result.git_worker = fixtures::program("flow-runner-git");
-    result.deadline = 60s;
-    return result;
-  }
-  Result<PublicationOutcome> publish_to(const PublicationRequest& wanted) const {
-    Cancellation cancellation;
-    return run_awaitable(publish(wanted, context, cancellation));
-  }
-  PublicationOutcome published(const PublicationRequest& wanted) const {
-    auto outcome = publish_to(wanted);
-    REQUIRE_MESSAGE(outcome.has_value(), outcome.error().message);
-    return std::move(*outcome);
-  }
-  [[nodiscard]] bool has_leftovers() const {
-    for (const auto& entry : fs::directory_iterator(folder.path()))
-      if (entry.path().string().find(".transfer-") != std::string::npos) return true;
-    return false;
-  }
-};
+using Fixture = PublicationFixture;
 
 struct Remote : Fixture {
   fixtures::GitServer server = start();
@@ -201,7 +118,7 @@ TEST_CASE("publication: a ref that moves during the push itself is replayed on")
   // The first push is refused by a hook that lets somebody else win the race.
   const auto repository = f.server.repository_path("group/project");
   const auto once = f.folder / "once";
-  fixtures::write_file(repository / "hooks/update",
+  fixtures::write_file(f.folder / "server/hooks/update",
                        "#!/bin/sh\nmkdir " + once.string() +
                            " 2>/dev/null || exit 0\nunset GIT_QUARANTINE_PATH\n" +
                            "git --git-dir=" + repository.string() + " update-ref " + target_ref +
@@ -407,69 +324,4 @@ TEST_CASE("publication: a job of shallow depth publishes to a whole repository")
   // The job's commits are those after second.
   CHECK(f.published(f.request(bare)).commit == f.head);
   CHECK(f.origin.git({"--git-dir=" + bare.string(), "rev-list", "--count", target_ref}) == "4");
-}
-
-TEST_CASE("bundle: it holds the changes and what was kept beside them, and nothing else") {
-  Fixture f;
-  const auto kept = f.job_commit("kept.txt", "kept\n");
-  BundleRequest request{f.quarantine, f.prepared.mirror,      f.base, f.head, target_ref,
-                        {},           f.folder / "out.bundle"};
-  // Two names that loose refs could not hold at once.
-  request.kept_refs = {{"refs/kept/a", kept}, {"refs/kept/a/b", kept}, {"refs/kept/base", f.base}};
-  Cancellation cancellation;
-  const auto made = run_awaitable(create_bundle(request, f.context, cancellation));
-  REQUIRE_MESSAGE(made.has_value(), made.error().message);
-  REQUIRE(made->has_value());
-  const BundleInfo& info = **made;
-  CHECK(info.file == request.file);
-  CHECK(info.bytes == fs::file_size(request.file));
-  struct stat status {};
-  REQUIRE(::stat(request.file.c_str(), &status) == 0);
-  CHECK((status.st_mode & 0777) == 0600);
-  REQUIRE(info.refs.size() == 3);
-  CHECK(f.origin.git({"bundle", "list-heads", request.file.string(), target_ref}) ==
-        f.head + " " + target_ref);
-  f.origin.git({"fetch", "-q", request.file.string(), target_ref + ":refs/heads/applied"});
-  CHECK(f.origin.show("applied", "agent.txt") == "new");
-  CHECK_FALSE(f.has_leftovers());
-
-  const fs::path mirror = f.prepared.mirror;
-  CHECK(run_awaitable(verify_bundle(request.file, mirror, f.context, cancellation)).has_value());
-  const fs::path again = f.folder / "again";
-  const auto refs = run_awaitable(unbundle(request.file, mirror, again, f.context, cancellation));
-  REQUIRE(refs.has_value());
-  CHECK(refs->size() == 3);
-  auto publication = f.request(f.origin.path());
-  publication.mode = PublishMode::local;
-  publication.quarantine = again;
-  CHECK(f.published(publication).commit == f.head);
-}
-
-TEST_CASE("bundle: nothing new makes none") {
-  Fixture f;
-  BundleRequest request{f.quarantine, f.prepared.mirror,      f.base, f.base, target_ref,
-                        {},           f.folder / "out.bundle"};
-  Cancellation cancellation;
-  CHECK_FALSE(run_awaitable(create_bundle(request, f.context, cancellation)).value().has_value());
-  CHECK_FALSE(fs::exists(request.file));
-}
-
-TEST_CASE("bundle: a damaged one, and one without its base, are told apart") {
-  Fixture f;
-  BundleRequest request{f.quarantine, f.prepared.mirror,      f.base, f.head, target_ref,
-                        {},           f.folder / "out.bundle"};
-  Cancellation cancellation;
-  REQUIRE(run_awaitable(create_bundle(request, f.context, cancellation)).has_value());
-  const fs::path mirror = f.prepared.mirror;
-  fixtures::GitRepository empty(f.folder / "empty");
-  const fs::path elsewhere = empty.path() / ".git";
-  CHECK(
-      run_awaitable(verify_bundle(request.file, elsewhere, f.context, cancellation)).error().code ==
-      ErrorCode::not_found);
-  auto bytes = fixtures::slurp(request.file);
-  bytes[bytes.size() - 30] = static_cast<char>(bytes[bytes.size() - 30] ^ 0x55);
-  fixtures::write_file(request.file, bytes);
-  const auto damaged = run_awaitable(verify_bundle(request.file, mirror, f.context, cancellation));
-  REQUIRE(damaged.has_error());
-  CHECK(damaged.error().code != ErrorCode::not_found);
 }

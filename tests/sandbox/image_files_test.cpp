@@ -177,6 +177,9 @@ TEST_CASE("image user: every form of User is resolved by the image's own files")
   CHECK(user("bad").home == "/");
   CHECK_FALSE(resolve_user(layers.paths, "nobody").has_value());
   CHECK_FALSE(resolve_user(layers.paths, "evil").has_value());
+  CHECK(user("65535").uid == 65535);
+  CHECK_FALSE(resolve_user(layers.paths, "65536").has_value());
+  CHECK_FALSE(resolve_user(layers.paths, "agent:65536").has_value());
   CHECK_FALSE(resolve_user(layers.paths, "4294967295").has_value());
   CHECK_FALSE(resolve_user(layers.paths, "-1").has_value());
   CHECK_FALSE(resolve_user(layers.paths, "agent:nogroup").has_value());
