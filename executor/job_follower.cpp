@@ -141,9 +141,10 @@ class Follower {
       if ((event.mask & (IN_IGNORED | IN_DELETE_SELF)) != 0) news.removed = true;
       // After an overflow anything may have happened.
       if ((event.mask & IN_Q_OVERFLOW) != 0) news.lock_closed = true;
-      if ((event.mask & IN_CLOSE) != 0 && event.len > 0 &&
-          lock_name_ == batch.data() + sizeof event)
-        news.lock_closed = true;
+      const bool lock = event.len > 0 && lock_name_ == batch.data() + sizeof event;
+      if (lock && (event.mask & IN_CLOSE) != 0) news.lock_closed = true;
+      // Our open files keep the kernel from telling of the folder itself.
+      if (lock && (event.mask & IN_DELETE) != 0) news.removed = true;
       batch.remove_prefix(length);
     }
     return news;
@@ -172,9 +173,9 @@ asio::awaitable<Result<FollowOffsets>> follow_job(JobDirectory job, FollowOffset
   const auto executor = co_await asio::this_coro::executor;
   Descriptor watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!watch) co_return errno_error("cannot watch " + job.path().string());
-  if (::inotify_add_watch(
-          watch.get(), job.path().c_str(),
-          IN_CREATE | IN_MODIFY | IN_CLOSE | IN_MOVED_TO | IN_DELETE_SELF | IN_ONLYDIR) < 0)
+  if (::inotify_add_watch(watch.get(), job.path().c_str(),
+                          IN_CREATE | IN_MODIFY | IN_CLOSE | IN_MOVED_TO | IN_DELETE |
+                              IN_DELETE_SELF | IN_ONLYDIR) < 0)
     co_return errno_error("cannot watch " + job.path().string());
   // Kept open: each close of ours would wake us (and every other follower) again.
   auto lock = open_file(job.lock_file(), O_RDONLY | O_NOFOLLOW);

@@ -16,26 +16,22 @@ bool has_line(std::string_view text, std::string_view line) {
   return false;
 }
 
-/// A branch that a person has before them must not change under them.
-asio::awaitable<Result<void>> check_not_in_use(GitCommand command, std::string ref,
-                                               const GitContext& context,
-                                               Cancellation& cancellation) {
+/// Empty: nothing stands in the way. A branch that a person has before them must not change under
+/// them.
+asio::awaitable<Result<std::string>> obstacle(GitCommand command, std::string ref,
+                                              const GitContext& context,
+                                              Cancellation& cancellation) {
   GitCommand list = command;
   list.arguments = {"worktree", "list", "--porcelain"};
   FR_CO_TRY(const std::string trees,
             co_await run_git_checked(std::move(list), context, cancellation));
   if (has_line(trees, "branch " + ref))
-    co_return Error{ErrorCode::denied,
-                    ref +
-                        " is checked out there: switch to another branch, or name "
-                        "another ref for the changes"};
+    co_return "is checked out there: switch to another branch, or name another ref for the changes";
   GitCommand symbolic = command;
   symbolic.arguments = {"symbolic-ref", "--quiet"};
   symbolic.arguments.push_back(ref);
   FR_CO_TRY(const RunOutput output, co_await run_git(std::move(symbolic), context, cancellation));
-  if (output.status.success())
-    co_return Error{ErrorCode::denied, ref + " is a symbolic ref there: name another one"};
-  co_return Result<void>();
+  co_return output.status.success() ? "is a symbolic ref there: name another one" : "";
 }
 
 }  // namespace
@@ -49,7 +45,8 @@ asio::awaitable<Result<PushReport>> set_local_ref(RemoteUrl repository, fs::path
   GitCommand base;
   base.git_dir = local_git_folder(repository.path);
   base.deadline = deadline;
-  FR_CO_CHECK(co_await check_not_in_use(base, ref, context, cancellation));
+  FR_CO_TRY(const std::string reason, co_await obstacle(base, ref, context, cancellation));
+  if (!reason.empty()) co_return Error{ErrorCode::denied, ref + " " + reason};
 
   GitCommand fetch = base;
   fetch.remote = RemoteUrl{RemoteUrl::Kind::local, {}, 0, from.string()};

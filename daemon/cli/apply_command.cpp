@@ -49,7 +49,9 @@ asio::awaitable<int> apply(const ApplyArguments& arguments, Cancellation& cancel
   if (!state) co_return print_error(state.error());
   const auto directory = find_job(*state, arguments.id);
   if (!directory) co_return print_error(directory.error());
-  const auto kept = co_await KeptChanges::open(*state, *directory, {}, cancellation);
+  // Named, not a temporary: g++ 12 destroys an aggregate within a co_await expression twice.
+  const GitContext plain;
+  const auto kept = co_await KeptChanges::open(*state, *directory, plain, cancellation);
   if (!kept) co_return print_error(kept.error());
   const auto work_tree = find_work_tree(arguments, kept->job());
   if (!work_tree) co_return print_error(work_tree.error());

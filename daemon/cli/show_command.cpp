@@ -37,7 +37,9 @@ asio::awaitable<int> show_diff(const StateDirectory& state, const JobDirectory& 
       co_return print_error(shown.error());
     co_return exit_success;
   }
-  const auto kept = co_await KeptChanges::open(state, directory, {}, cancellation);
+  // Named, not a temporary: g++ 12 destroys an aggregate within a co_await expression twice.
+  const GitContext plain;
+  const auto kept = co_await KeptChanges::open(state, directory, plain, cancellation);
   if (!kept) co_return print_error(kept.error());
   print(
       STDERR_FILENO,

@@ -42,6 +42,8 @@ const fixtures::StateFolder& shared_state() {
 ExecFixture::ExecFixture()
     : project_(make_project(folder_ / "project")),
       origin_(fixtures::GitRepository::bare_clone(project_.path(), folder_ / "origin.git")) {
+  // `exec --push` on a folder publishes to the folder's origin: this one is the origin itself.
+  origin_.git({"remote", "remove", "origin"});
   shared_state();
 }
 

@@ -166,7 +166,7 @@ TEST_CASE("job result: exit codes of exec follow the page") {
 }
 
 TEST_CASE("timestamp: forms that are read and refused") {
-  for (const char* text :
+  for (const std::string text :
        {"2026-11-22T14:30:12.345Z", "1970-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"})
     CHECK(format_timestamp(*parse_timestamp(text)) == text);
   CHECK(format_timestamp(*parse_timestamp("2026-11-22T14:30:12Z")) == "2026-11-22T14:30:12.000Z");
