@@ -12,7 +12,8 @@ namespace flow_runner {
 /// When the image is fetched although a local copy exists. Names as in GitLab and Docker.
 enum class PullPolicy { always, if_not_present, never };
 
-/// How a job reaches the network. `host` is the host's own network and must be asked for by that word.
+/// How a job reaches the network. `host` is the host's own network and must be asked for by that
+/// word.
 enum class NetworkMode { none, host };
 
 /// Upper bounds of a job's resources. Absent: the runner's setting applies. A flow can only narrow.
@@ -31,17 +32,19 @@ struct FlowExtensions {
   std::optional<std::chrono::milliseconds> timeout;
   std::optional<std::chrono::milliseconds> idle_timeout;
   ResourceLimits resources;
-  std::vector<std::string> setup;                 ///< commands run before `commands`, in the same shell
+  std::vector<std::string> setup;  ///< commands run before `commands`, in the same shell
   std::optional<std::string> publish_on_failure;  ///< keep | push
   std::optional<std::string> publish_message;     ///< first line of our commit
 
   bool operator==(const FlowExtensions&) const = default;
 };
 
-/// A flow's image: the mapping form of GitLab's `image:`, of which the string form sets the name only.
+/// A flow's image: the mapping form of GitLab's `image:`, of which the string form sets the name
+/// only.
 struct FlowImage {
   std::string name;
-  std::vector<std::string> entrypoint;  ///< accepted and not used: the script's shell is the process
+  std::vector<std::string>
+      entrypoint;  ///< accepted and not used: the script's shell is the process
   std::optional<PullPolicy> pull_policy;
 
   bool operator==(const FlowImage&) const = default;

@@ -20,20 +20,20 @@ struct Variable {
   bool masked = false;  ///< marked masked by its owner, or read from a secret provider
   bool file = false;    ///< reaches the script as the path of a file with this content
   bool raw = true;      ///< no expansion of $NAME in the value
-  std::string origin;   ///< where it came from, for `--plan`: "flow job", "--var", "environment", …
+  std::string origin;  ///< where it came from, for `--plan`: "flow job", "--var", "environment", …
 };
 
 /// Where the job's repository is and which commit the job starts from.
 struct RepositorySpec {
-  std::string url;                  ///< https://…, http://… (no userinfo), or an absolute local path
-  std::string ref;                  ///< branch, tag, full ref or commit; empty: the remote's HEAD
-  std::string project_path;         ///< group/project; `local/<folder>` without an origin
-  std::string default_branch;       ///< empty: ask the remote
-  bool include_work_tree = false;   ///< local path: start from HEAD plus tracked and untracked files
+  std::string url;             ///< https://…, http://… (no userinfo), or an absolute local path
+  std::string ref;             ///< branch, tag, full ref or commit; empty: the remote's HEAD
+  std::string project_path;    ///< group/project; `local/<folder>` without an origin
+  std::string default_branch;  ///< empty: ask the remote
+  bool include_work_tree = false;  ///< local path: start from HEAD plus tracked and untracked files
   std::string username = "gitlab-ci-token";
-  Secret token;                     ///< empty: anonymous
-  std::string token_name;           ///< the variable that the token came from; empty: none
-  int depth = 0;                    ///< 0: full history
+  Secret token;            ///< empty: anonymous
+  std::string token_name;  ///< the variable that the token came from; empty: none
+  int depth = 0;           ///< 0: full history
 };
 
 enum class PublishMode {
@@ -68,8 +68,8 @@ struct JobLimits {
   std::uint64_t log_bytes = 64ULL << 20;
 };
 
-/// A flow job. Crosses from the client to the executor over a socket, secrets included; on disk only
-/// without them (`to_json` with Secrets::omit).
+/// A flow job. Crosses from the client to the executor over a socket, secrets included; on disk
+/// only without them (`to_json` with Secrets::omit).
 struct Job {
   std::string id;       ///< [0-9a-z-]{1,64}; names the job directory
   std::string source;   ///< "exec", later the configured source's name
@@ -81,8 +81,8 @@ struct Job {
   std::vector<Variable> variables;  ///< later duplicates win
   JobLimits limits;
   NetworkMode network = NetworkMode::none;
-  std::optional<PullPolicy> pull_policy;  ///< overrides the flow's
-  std::filesystem::path ca_file;          ///< empty: the system's CAs only
+  std::optional<PullPolicy> pull_policy;     ///< overrides the flow's
+  std::filesystem::path ca_file;             ///< empty: the system's CAs only
   std::filesystem::path registry_auth_file;  ///< empty: podman's usual places
   std::vector<std::string> masking_also;
   std::vector<std::string> masking_never;

@@ -8,13 +8,20 @@ namespace flow_runner {
 
 std::string_view to_string(ErrorCode code) noexcept {
   switch (code) {
-    case ErrorCode::invalid_input: return "invalid input";
-    case ErrorCode::not_found: return "not found";
-    case ErrorCode::denied: return "denied";
-    case ErrorCode::unavailable: return "unavailable";
-    case ErrorCode::timed_out: return "timed out";
-    case ErrorCode::cancelled: return "cancelled";
-    case ErrorCode::internal: return "internal error";
+    case ErrorCode::invalid_input:
+      return "invalid input";
+    case ErrorCode::not_found:
+      return "not found";
+    case ErrorCode::denied:
+      return "denied";
+    case ErrorCode::unavailable:
+      return "unavailable";
+    case ErrorCode::timed_out:
+      return "timed out";
+    case ErrorCode::cancelled:
+      return "cancelled";
+    case ErrorCode::internal:
+      return "internal error";
   }
   return "internal error";
 }

@@ -39,8 +39,8 @@ using Result = boost::system::result<T, Error>;
 [[noreturn]] void throw_exception_from_error(const Error& error,
                                              const boost::source_location& where);
 
-/// Makes an Error from `errno` (or the given one): "what: strerror". EACCES and EPERM become denied,
-/// ENOENT not_found, the rest internal.
+/// Makes an Error from `errno` (or the given one): "what: strerror". EACCES and EPERM become
+/// denied, ENOENT not_found, the rest internal.
 Error errno_error(std::string_view what, int code);
 Error errno_error(std::string_view what);
 
@@ -61,14 +61,14 @@ Error errno_error(std::string_view what);
   declaration = std::move(*name)
 
 /// `FR_CHECK(f());` returns f()'s Error, if any.
-#define FR_CHECK(expression)                          \
-  do {                                                \
-    auto fr_checked = (expression);                   \
+#define FR_CHECK(expression)                               \
+  do {                                                     \
+    auto fr_checked = (expression);                        \
     if (!fr_checked) return std::move(fr_checked).error(); \
   } while (false)
 /// FR_CHECK inside a coroutine.
-#define FR_CO_CHECK(expression)                       \
-  do {                                                \
-    auto fr_checked = (expression);                   \
+#define FR_CO_CHECK(expression)                               \
+  do {                                                        \
+    auto fr_checked = (expression);                           \
     if (!fr_checked) co_return std::move(fr_checked).error(); \
   } while (false)

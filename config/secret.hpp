@@ -8,8 +8,8 @@
 namespace flow_runner {
 
 /// Holds a secret's bytes. It has no stream operator, no format support and no implicit conversion;
-/// whoever needs the bytes says `reveal()`, which can be grepped for. The bytes are overwritten when the
-/// object dies or is assigned to (copies made by the caller are the caller's).
+/// whoever needs the bytes says `reveal()`, which can be grepped for. The bytes are overwritten
+/// when the object dies or is assigned to (copies made by the caller are the caller's).
 class Secret {
  public:
   Secret() = default;

@@ -79,7 +79,8 @@ std::string refusal_for(const ChangesContext& context, const ChangeSet& changes,
     return "the repository that the job left could not be read: " + changes.repository_broken;
   if (auto text = describe(scan.leaks()); !text.empty()) return text;
   if (scan.overflowed()) return "the commits touch more paths than can be checked";
-  if (auto text = describe(check_paths(scan.paths(), context.job.publish.protected_paths)); !text.empty())
+  if (auto text = describe(check_paths(scan.paths(), context.job.publish.protected_paths));
+      !text.empty())
     return text;
   return lfs_refusal(changes);
 }
@@ -89,7 +90,7 @@ std::string refusal_for(const ChangesContext& context, const ChangeSet& changes,
 nlohmann::json to_json(const WorkspaceRecord& record) {
   nlohmann::json layers = nlohmann::json::array();
   for (const auto& layer : record.snapshot_layers) layers.push_back(layer.string());
-  return {{"mirror", record.mirror.string()}, {"base", record.base}, {"layers", layers},
+  return {{"mirror", record.mirror.string()}, {"base", record.base},           {"layers", layers},
           {"owner_uid", record.owner_uid},    {"owner_gid", record.owner_gid}, {"ref", record.ref}};
 }
 
@@ -98,13 +99,15 @@ Result<WorkspaceRecord> workspace_record_from_json(const nlohmann::json& json) {
     WorkspaceRecord record;
     record.mirror = json.at("mirror").get<std::string>();
     record.base = json.at("base").get<std::string>();
-    for (const auto& layer : json.at("layers")) record.snapshot_layers.emplace_back(layer.get<std::string>());
+    for (const auto& layer : json.at("layers"))
+      record.snapshot_layers.emplace_back(layer.get<std::string>());
     record.owner_uid = json.at("owner_uid").get<std::uint32_t>();
     record.owner_gid = json.at("owner_gid").get<std::uint32_t>();
     record.ref = json.at("ref").get<std::string>();
     return record;
   } catch (const nlohmann::json::exception& error) {
-    return Error{ErrorCode::internal, std::string("the journal's workspace entry: ") + error.what()};
+    return Error{ErrorCode::internal,
+                 std::string("the journal's workspace entry: ") + error.what()};
   }
 }
 
@@ -140,13 +143,14 @@ asio::awaitable<Result<TakenOver>> take_over_changes(const ChangesContext& conte
   options.deadline = take_over_deadline;
   options.limits.memory_bytes = take_over_memory;
   options.content = &scan;
-  FR_CO_TRY(const auto json,
-            co_await run_git_worker("take-over", to_json(request), std::move(options), cancellation));
+  FR_CO_TRY(const auto json, co_await run_git_worker("take-over", to_json(request),
+                                                     std::move(options), cancellation));
   scan.finish();
   TakenOver taken;
   FR_CO_TRY(taken.changes, from_json<ChangeSet>(json));
   taken.refusal = refusal_for(context, taken.changes, scan);
-  for (auto& change : taken.changes.changes) change.path = mask_text(*context.patterns, change.path);
+  for (auto& change : taken.changes.changes)
+    change.path = mask_text(*context.patterns, change.path);
   for (auto& warning : taken.changes.warnings) warning = mask_text(*context.patterns, warning);
   co_return taken;
 }
@@ -161,10 +165,11 @@ asio::awaitable<Result<std::optional<BundleInfo>>> keep_bundle(const ChangesCont
                               .ref = context.record.ref,
                               .kept_refs = changes.kept_refs,
                               .file = context.directory.bundle_file()};
-  const GitContext git{.ca_file = {},
-                       .sanitize = [patterns = context.patterns](
-                                       std::string_view text) { return mask_text(*patterns, text); },
-                       .on_progress = {}};
+  const GitContext git{
+      .ca_file = {},
+      .sanitize = [patterns = context.patterns](
+                      std::string_view text) { return mask_text(*patterns, text); },
+      .on_progress = {}};
   co_return co_await create_bundle(request, git, cancellation);
 }
 

@@ -27,11 +27,11 @@ namespace asio = boost::asio;
 /// What a later process needs to take over a workspace: the journal's `workspace` entry.
 struct WorkspaceRecord {
   std::filesystem::path mirror;
-  std::string base;                                   ///< commit that the job started from
-  std::vector<std::filesystem::path> snapshot_layers; ///< bottom first
-  std::uint32_t owner_uid = 0;                        ///< host ids of the job's user
+  std::string base;                                    ///< commit that the job started from
+  std::vector<std::filesystem::path> snapshot_layers;  ///< bottom first
+  std::uint32_t owner_uid = 0;                         ///< host ids of the job's user
   std::uint32_t owner_gid = 0;
-  std::string ref;                                    ///< full workload ref; names the bundle's tip
+  std::string ref;  ///< full workload ref; names the bundle's tip
 };
 nlohmann::json to_json(const WorkspaceRecord& record);
 Result<WorkspaceRecord> workspace_record_from_json(const nlohmann::json& json);
@@ -40,10 +40,10 @@ Result<WorkspaceRecord> workspace_record_from_json(const nlohmann::json& json);
 struct ChangesContext {
   const JobDirectory& directory;
   const WorkspaceRecord& record;
-  const Job& job;                                ///< without secrets when salvaging
+  const Job& job;  ///< without secrets when salvaging
   std::shared_ptr<const MaskerPatterns> patterns;
   std::filesystem::path git_worker;
-  std::filesystem::path merged;                  ///< the mounted workspace
+  std::filesystem::path merged;  ///< the mounted workspace
   std::filesystem::path upper;
 };
 
@@ -53,8 +53,8 @@ struct TakenOver {
   std::string refusal;
 };
 
-/// Runs the take-over worker and every check on what it found: repository readable, secrets, protected
-/// paths, LFS. Paths in the answer are masked.
+/// Runs the take-over worker and every check on what it found: repository readable, secrets,
+/// protected paths, LFS. Paths in the answer are masked.
 asio::awaitable<Result<TakenOver>> take_over_changes(const ChangesContext& context,
                                                      Cancellation& cancellation);
 
@@ -67,7 +67,8 @@ asio::awaitable<Result<std::optional<BundleInfo>>> keep_bundle(const ChangesCont
 asio::awaitable<Result<void>> keep_patch(const ChangesContext& context, const ChangeSet& changes,
                                          Cancellation& cancellation);
 
-/// The message of the commit that holds what an agent left uncommitted, with the job's trailer. Masked.
+/// The message of the commit that holds what an agent left uncommitted, with the job's trailer.
+/// Masked.
 std::string commit_message(const Job& job, const MaskerPatterns& patterns);
 
 }  // namespace flow_runner

@@ -12,7 +12,11 @@ ContentScan::ContentScan(std::shared_ptr<const MaskerPatterns> patterns)
 void ContentScan::begin(ContentKind kind, std::string_view commit, std::string_view path,
                         std::uint64_t) {
   end_piece();
-  place_ = {.variable = {}, .kind = kind, .commit = std::string(commit), .path = std::string(path), .line = 0};
+  place_ = {.variable = {},
+            .kind = kind,
+            .commit = std::string(commit),
+            .path = std::string(path),
+            .line = 0};
   scanner_.emplace(patterns_, min_secret_bytes);
   if (kind != ContentKind::path) return;
   if (paths_.size() < max_paths)
@@ -58,7 +62,9 @@ std::string describe(const std::vector<LeakedSecret>& leaks) {
     text += " of commit " + leak.commit.substr(0, 12);
   }
   if (leaks.size() > named) text += "; and " + std::to_string(leaks.size() - named) + " more";
-  return text + ". Nothing was pushed. Revoke the secret if others could see it, and remove it from the commits";
+  return text +
+         ". Nothing was pushed. Revoke the secret if others could see it, and remove it from the "
+         "commits";
 }
 
 }  // namespace flow_runner

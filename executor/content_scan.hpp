@@ -17,12 +17,12 @@ struct LeakedSecret {
   std::string variable;
   ContentKind kind = ContentKind::blob;
   std::string commit;
-  std::string path;          ///< masked, otherwise raw bytes; empty for a message
-  std::uint64_t line = 0;    ///< 1-based
+  std::string path;        ///< masked, otherwise raw bytes; empty for a message
+  std::uint64_t line = 0;  ///< 1-based
 };
 
-/// Receives new content from the git worker as it comes; holds at most one scanner's state. Also collects
-/// the paths that any commit touches, for the check of protected paths.
+/// Receives new content from the git worker as it comes; holds at most one scanner's state. Also
+/// collects the paths that any commit touches, for the check of protected paths.
 class ContentScan final : public ContentSink {
  public:
   /// Secrets of fewer bytes would be found in innocent text.

@@ -36,13 +36,13 @@ ProcessSpec executor_spec(const char* mode, const StateDirectory& state, const s
 
 /// Reads progress lines until the executor closes its end; returns how many there were.
 asio::awaitable<std::uint64_t> read_progress(asio::posix::stream_descriptor& channel,
-                                    const ExecutorEvents& events) {
+                                             const ExecutorEvents& events) {
   std::string buffer;
   for (std::uint64_t lines = 0;; ++lines) {
     boost::system::error_code error;
     const std::size_t length =
-        co_await asio::async_read_until(channel, asio::dynamic_buffer(buffer, max_progress_line), '\n',
-                                        asio::redirect_error(asio::use_awaitable, error));
+        co_await asio::async_read_until(channel, asio::dynamic_buffer(buffer, max_progress_line),
+                                        '\n', asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return lines;
     const auto progress =
         nlohmann::json::parse(std::string_view(buffer).substr(0, length), nullptr, false);
@@ -66,8 +66,9 @@ asio::awaitable<Result<void>> salvage(const StateDirectory& state, const JobDire
   FR_CO_TRY(Process process, Process::spawn(executor, spec));
   FR_CO_TRY(const ExitStatus status, co_await process.wait());
   if (status.success()) co_return Result<void>();
-  co_return Error{ErrorCode::internal, "job " + job.id() + " could not be salvaged; its files are in " +
-                                           job.path().string()};
+  co_return Error{
+      ErrorCode::internal,
+      "job " + job.id() + " could not be salvaged; its files are in " + job.path().string()};
 }
 
 /// Takes the lock of a job that has no result, if its executor is dead.
@@ -120,8 +121,9 @@ asio::awaitable<Result<JobResult>> run_executor(const StateDirectory& state, con
   if (dead) FR_CO_CHECK(co_await salvage(state, directory, std::move(*dead)));
   FR_CO_TRY(auto result, directory.read_result());
   if (!result)
-    co_return Error{ErrorCode::internal, "job " + job.id + " ended without a result; its files are in " +
-                                             directory.path().string()};
+    co_return Error{
+        ErrorCode::internal,
+        "job " + job.id + " ended without a result; its files are in " + directory.path().string()};
   co_return std::move(*result);
 }
 
@@ -139,8 +141,8 @@ asio::awaitable<Result<std::vector<std::string>>> salvage_dead_jobs(const StateD
     else if (!first_failure)
       first_failure = done.error();
   }
-  // A group is some living job's if that job's lock is held. Other state folders have jobs too: their
-  // groups are not ours to judge unless they are empty, and rmdir takes only those.
+  // A group is some living job's if that job's lock is held. Other state folders have jobs too:
+  // their groups are not ours to judge unless they are empty, and rmdir takes only those.
   if (!salvaged.empty())
     sweep_cgroups(host_cgroup_hierarchies(), [&](const std::string& name) {
       const JobDirectory job(state.jobs() / name);

@@ -22,22 +22,23 @@ namespace asio = boost::asio;
 
 /// What the client hears, on its own loop. Any may be empty; none may block.
 struct ExecutorEvents {
-  std::function<void(std::string_view bytes)> on_log;            ///< masked
+  std::function<void(std::string_view bytes)> on_log;  ///< masked
   std::function<void(const JournalEntry& entry)> on_journal;
   /// {"phase": "image", "text": "…", "done": n, "total": n}; lossy by design, masked.
   std::function<void(const nlohmann::json& progress)> on_progress;
 };
 
 /// Makes the job directory, starts `flow-runner job-executor` and follows the job. The job, secrets
-/// included, goes over a socket pair: never by argument, environment or disk. cancellation.request() asks
-/// the executor to stop and keep the changes; kill_now() ends it at once. If the executor dies without a
-/// result (a crash, SIGKILL), its work is salvaged before this returns. When the caller dies, the executor
-/// sees the closed socket, stops the job and keeps its changes.
+/// included, goes over a socket pair: never by argument, environment or disk.
+/// cancellation.request() asks the executor to stop and keep the changes; kill_now() ends it at
+/// once. If the executor dies without a result (a crash, SIGKILL), its work is salvaged before this
+/// returns. When the caller dies, the executor sees the closed socket, stops the job and keeps its
+/// changes.
 asio::awaitable<Result<JobResult>> run_executor(const StateDirectory& state, const Job& job,
                                                 Cancellation& cancellation, ExecutorEvents events);
 
-/// Salvages every job of which no executor lives and no result exists; keeps their changes as bundles.
-/// Also removes cgroups and folders that no lock owns. Returns the ids that were salvaged.
+/// Salvages every job of which no executor lives and no result exists; keeps their changes as
+/// bundles. Also removes cgroups and folders that no lock owns. Returns the ids that were salvaged.
 asio::awaitable<Result<std::vector<std::string>>> salvage_dead_jobs(const StateDirectory& state,
                                                                     Cancellation& cancellation);
 

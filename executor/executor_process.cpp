@@ -2,11 +2,11 @@
 
 #include <array>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <optional>
-#include <cstdio>
 #include <fcntl.h>
+#include <optional>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -31,7 +31,8 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr std::uint64_t scratch_bytes = 256ULL << 20;  // bundle, script, file variables, runtime state
+constexpr std::uint64_t scratch_bytes = 256ULL
+                                        << 20;  // bundle, script, file variables, runtime state
 constexpr std::uint32_t max_requests_at_once = 64;
 
 struct Arguments {
@@ -67,9 +68,11 @@ std::filesystem::path git_worker_program() {
   return self.parent_path() / "flow-runner-git";
 }
 
-/// Reads single-byte requests and hands them to the cancellation; the end of the stream is told apart.
+/// Reads single-byte requests and hands them to the cancellation; the end of the stream is told
+/// apart.
 asio::awaitable<void> listen_for_requests(asio::posix::stream_descriptor& stream,
-                                          Cancellation& cancellation, std::function<void()> on_closed) {
+                                          Cancellation& cancellation,
+                                          std::function<void()> on_closed) {
   std::array<char, max_requests_at_once> buffer;
   while (true) {
     boost::system::error_code error;
@@ -81,7 +84,8 @@ asio::awaitable<void> listen_for_requests(asio::posix::stream_descriptor& stream
       co_return;
     }
     for (std::size_t i = 0; i < n; ++i) {
-      if (buffer[i] == static_cast<char>(ChannelRequest::cancel)) cancellation.request(StopCause::canceled);
+      if (buffer[i] == static_cast<char>(ChannelRequest::cancel))
+        cancellation.request(StopCause::canceled);
       if (buffer[i] == static_cast<char>(ChannelRequest::kill)) cancellation.kill_now();
     }
   }
@@ -91,7 +95,8 @@ asio::awaitable<void> listen_for_requests(asio::posix::stream_descriptor& stream
 void send_progress(int fd, const nlohmann::json& progress) {
   const std::string line =
       progress.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  [[maybe_unused]] const auto sent = ::send(fd, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  [[maybe_unused]] const auto sent =
+      ::send(fd, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 Result<std::filesystem::path> prepare_mounts() {
@@ -126,11 +131,14 @@ Result<void> run_inner(const Arguments& arguments, Descriptor held) {
                  [](const std::exception_ptr&) {});
   if (job) {
     channel.assign(channel_fd);
-    context.on_progress = [](const nlohmann::json& progress) { send_progress(channel_fd, progress); };
-    asio::co_spawn(loop,
-                   listen_for_requests(channel, cancellation,
-                                       [&] { cancellation.request(StopCause::runner_interrupted); }),
-                   [](const std::exception_ptr&) {});
+    context.on_progress = [](const nlohmann::json& progress) {
+      send_progress(channel_fd, progress);
+    };
+    asio::co_spawn(
+        loop,
+        listen_for_requests(channel, cancellation,
+                            [&] { cancellation.request(StopCause::runner_interrupted); }),
+        [](const std::exception_ptr&) {});
   }
   std::exception_ptr escaped;
   auto work = job ? run_pipeline(std::move(*job), std::move(context), cancellation)
@@ -154,7 +162,8 @@ Result<void> run_inner(const Arguments& arguments, Descriptor held) {
     else
       code = 0;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "flow-runner: executor of job %s: %s\n", arguments.id.c_str(), error.what());
+    std::fprintf(stderr, "flow-runner: executor of job %s: %s\n", arguments.id.c_str(),
+                 error.what());
   }
   std::fflush(nullptr);
   ::_exit(code);
@@ -188,7 +197,8 @@ Result<int> start(const Arguments& arguments) {
     return outer_main(inner);
   }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // The outer process may be dead already; then the held pipe is closed, which the loop notices first.
+  // The outer process may be dead already; then the held pipe is closed, which the loop notices
+  // first.
   ::signal(SIGTERM, SIG_DFL);
   ::signal(SIGINT, SIG_DFL);
   held.write.close();

@@ -14,10 +14,11 @@ namespace {
 
 constexpr const char* default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::size_t max_ca_file = 16 << 20;
-constexpr std::array system_bundles = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-                                       "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
+constexpr std::array system_bundles = {"/etc/ssl/certs/ca-certificates.crt",
+                                       "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+                                       "/etc/ssl/cert.pem"};
 // One per tool family: OpenSSL, git, curl, Node, Python's requests and pip.
-constexpr std::array ca_variables = {"SSL_CERT_FILE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE",
+constexpr std::array ca_variables = {"SSL_CERT_FILE",       "GIT_SSL_CAINFO",     "CURL_CA_BUNDLE",
                                      "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT"};
 
 Result<void> write_owned(const std::filesystem::path& path, std::string_view content, unsigned mode,
@@ -52,8 +53,10 @@ std::vector<std::string> build_environment(const Job& job, const ResolvedVariabl
       values[entry.substr(0, equals)] = entry.substr(equals + 1);
   values["CI_PROJECT_DIR"] = project_dir;
   if (!job.ca_file.empty())
-    for (const char* name : ca_variables) values[name] = std::string(job_files_in_container) + "/ca.pem";
-  for (const auto& [name, value] : environment_in(variables, std::string(job_files_in_container) + "/variables"))
+    for (const char* name : ca_variables)
+      values[name] = std::string(job_files_in_container) + "/ca.pem";
+  for (const auto& [name, value] :
+       environment_in(variables, std::string(job_files_in_container) + "/variables"))
     values[name] = std::string(value.reveal());
   std::vector<std::string> environment;
   environment.reserve(values.size());
@@ -67,7 +70,8 @@ Result<void> write_job_files(const std::filesystem::path& folder, const Job& job
   commands.insert(commands.end(), job.flow.commands.begin(), job.flow.commands.end());
   FR_CHECK(write_owned(folder / "script", build_script(commands), 0500, image));
   const auto variable_folder = folder / "variables";
-  if (::mkdir(variable_folder.c_str(), 0755) != 0) return errno_error("cannot make the variables' folder");
+  if (::mkdir(variable_folder.c_str(), 0755) != 0)
+    return errno_error("cannot make the variables' folder");
   for (const auto& file : variables.files)
     FR_CHECK(write_owned(variable_folder / file.file_name, file.content.reveal(), 0600, image));
   if (job.ca_file.empty()) return {};

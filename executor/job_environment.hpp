@@ -23,12 +23,14 @@ struct ImageEnvironment {
   std::uint32_t host_gid = 0;
 };
 
-/// The image's variables, then PATH and HOME if it has none, CI_PROJECT_DIR, the CA variables where the job
-/// brings a CA, and last the job's own. Later names win; each name once. NAME=value.
+/// The image's variables, then PATH and HOME if it has none, CI_PROJECT_DIR, the CA variables where
+/// the job brings a CA, and last the job's own. Later names win; each name once. NAME=value.
 std::vector<std::string> build_environment(const Job& job, const ResolvedVariables& variables,
-                                           const ImageEnvironment& image, const std::string& project_dir);
+                                           const ImageEnvironment& image,
+                                           const std::string& project_dir);
 
-/// Writes the script, file variables (0600) and the merged CA bundle into `folder` (empty, on a tmpfs).
+/// Writes the script, file variables (0600) and the merged CA bundle into `folder` (empty, on a
+/// tmpfs).
 Result<void> write_job_files(const std::filesystem::path& folder, const Job& job,
                              const ResolvedVariables& variables, const ImageEnvironment& image);
 

@@ -17,7 +17,8 @@ constexpr std::size_t max_shallow_file = 64 << 20;
 Result<void> make_directories(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) return Error{ErrorCode::internal, "cannot make " + path.string() + ": " + error.message()};
+  if (error)
+    return Error{ErrorCode::internal, "cannot make " + path.string() + ": " + error.message()};
   return {};
 }
 
@@ -34,8 +35,8 @@ std::string remote_tracking(const std::string& branch) { return "refs/remotes/or
 std::vector<std::pair<std::string, std::string>> git_layer_files(const WorkspaceSpec& spec) {
   std::vector<std::pair<std::string, std::string>> files;
   files.emplace_back("HEAD", spec.commit + "\n");
-  // checkStat and trustctime keep the snapshot's index fresh through the overlay, where inode and change
-  // time differ from what the index recorded.
+  // checkStat and trustctime keep the snapshot's index fresh through the overlay, where inode and
+  // change time differ from what the index recorded.
   std::string config =
       "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"
       "\tlogallrefupdates = true\n\tcheckStat = minimal\n\ttrustctime = false\n";
@@ -66,7 +67,8 @@ Result<void> Workspace::create(const WorkspaceSpec& spec) {
   const auto git = spec.overlay / "git/.git";
   for (const char* folder : {"refs/heads", "refs/tags", "objects/pack", "objects/info"})
     FR_CHECK(make_directories(git / folder));
-  for (const auto& [name, content] : git_layer_files(spec)) FR_CHECK(write_file(git / name, content));
+  for (const auto& [name, content] : git_layer_files(spec))
+    FR_CHECK(write_file(git / name, content));
   if (!spec.shallow_file.empty()) {
     FR_TRY(const std::string shallow, read_file(spec.shallow_file, max_shallow_file));
     FR_CHECK(write_file(git / "shallow", shallow));
@@ -74,7 +76,8 @@ Result<void> Workspace::create(const WorkspaceSpec& spec) {
   for (const char* folder : {"upper", "work"}) FR_CHECK(make_directories(spec.overlay / folder));
   // The merged folder's owner and mode are the upper's.
   const auto upper = spec.overlay / "upper";
-  if (::chown(upper.c_str(), spec.owner_uid, spec.owner_gid) != 0 || ::chmod(upper.c_str(), 0755) != 0)
+  if (::chown(upper.c_str(), spec.owner_uid, spec.owner_gid) != 0 ||
+      ::chmod(upper.c_str(), 0755) != 0)
     return errno_error("cannot give the workspace to the job's user");
   return {};
 }
@@ -84,7 +87,8 @@ Result<Workspace> Workspace::mount(const WorkspaceSpec& spec) {
   const auto layers = spec.scratch / "layers";
   for (const auto& folder : {merged, layers})
     if (::mkdir(folder.c_str(), 0755) != 0) return errno_error("cannot make " + folder.string());
-  FR_TRY(const Descriptor map, make_id_map({::geteuid(), spec.owner_uid, 1}, {::getegid(), spec.owner_gid, 1}));
+  FR_TRY(const Descriptor map,
+         make_id_map({::geteuid(), spec.owner_uid, 1}, {::getegid(), spec.owner_gid, 1}));
   OverlaySpec overlay{.lower = spec.snapshot_layers,
                       .upper = spec.overlay / "upper",
                       .work = spec.overlay / "work"};

@@ -18,22 +18,23 @@ inline constexpr const char* objects_in_container = "/run/flow-runner-objects";
 
 struct WorkspaceSpec {
   std::vector<std::filesystem::path> snapshot_layers;  ///< checkouts, bottom first
-  std::filesystem::path overlay;   ///< the job's folder on disk; made by `create`, kept until salvaged
-  std::filesystem::path scratch;   ///< empty folder on a tmpfs of this mount namespace
-  std::string commit;              ///< HEAD, detached
-  std::string url;                 ///< of `origin`; empty: none (local paths mean nothing in a container)
+  std::filesystem::path
+      overlay;  ///< the job's folder on disk; made by `create`, kept until salvaged
+  std::filesystem::path scratch;  ///< empty folder on a tmpfs of this mount namespace
+  std::string commit;             ///< HEAD, detached
+  std::string url;  ///< of `origin`; empty: none (local paths mean nothing in a container)
   std::string default_branch;
   std::optional<std::string> default_tip;
-  std::string workload_ref;        ///< full ref; its branch becomes origin/<name>
+  std::string workload_ref;                 ///< full ref; its branch becomes origin/<name>
   std::optional<std::string> workload_tip;  ///< absent: origin/<name> is at `commit`
   std::filesystem::path shallow_file;       ///< the mirror's, if it is shallow
-  std::uint32_t owner_uid = 0;     ///< host ids of the image's user
+  std::uint32_t owner_uid = 0;              ///< host ids of the image's user
   std::uint32_t owner_gid = 0;
 };
 
 /// The overlay's folders on disk are `overlay/upper` (what the job changed), `overlay/work` and
-/// `overlay/git` (a small lower layer: HEAD, config, refs, alternates). `mount` can be repeated after a
-/// crash over the same folders. The mount dies with the mount namespace.
+/// `overlay/git` (a small lower layer: HEAD, config, refs, alternates). `mount` can be repeated
+/// after a crash over the same folders. The mount dies with the mount namespace.
 class Workspace {
  public:
   /// Writes the layers on disk. Once per job.

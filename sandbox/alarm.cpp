@@ -18,11 +18,12 @@ Alarm::~Alarm() { cancel(); }
 void Alarm::set(std::chrono::milliseconds delay, std::function<void()> callback) {
   cancel();
   state_->timer.expires_after(delay);
-  state_->timer.async_wait([weak = std::weak_ptr(state_), generation = state_->generation,
-                            callback = std::move(callback)](const boost::system::error_code& error) {
-    const auto state = weak.lock();
-    if (!error && state && state->generation == generation) callback();
-  });
+  state_->timer.async_wait(
+      [weak = std::weak_ptr(state_), generation = state_->generation,
+       callback = std::move(callback)](const boost::system::error_code& error) {
+        const auto state = weak.lock();
+        if (!error && state && state->generation == generation) callback();
+      });
 }
 
 void Alarm::cancel() noexcept {

@@ -9,7 +9,8 @@
 
 namespace flow_runner {
 
-/// A plain timer may have its handler queued already when its owner goes; this one checks. One thread.
+/// A plain timer may have its handler queued already when its owner goes; this one checks. One
+/// thread.
 class Alarm {
  public:
   explicit Alarm(boost::asio::any_io_executor executor);

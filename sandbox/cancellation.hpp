@@ -11,8 +11,8 @@ namespace flow_runner {
 /// Why a job was told to stop; the first reason given wins.
 enum class StopCause { canceled, timeout, idle_timeout, resource_exhausted, runner_interrupted };
 
-/// Used on one thread only. Whoever waits subscribes; a subscription made after the request is called
-/// back at once. `kill_now` is the second, impatient request: grace periods end.
+/// Used on one thread only. Whoever waits subscribes; a subscription made after the request is
+/// called back at once. `kill_now` is the second, impatient request: grace periods end.
 class Cancellation {
  public:
   using Callback = std::function<void(StopCause)>;

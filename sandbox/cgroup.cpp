@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <fcntl.h>
 #include <poll.h>
@@ -66,11 +66,11 @@ Result<void> write_unified_limits(int directory, const CgroupLimits& limits) {
     (void)write_control(directory, "memory.swap.max", "0");
     (void)write_control(directory, "memory.oom.group", "1");
   }
-  if (limits.pids > 0)
-    FR_CHECK(write_control(directory, "pids.max", std::to_string(limits.pids)));
+  if (limits.pids > 0) FR_CHECK(write_control(directory, "pids.max", std::to_string(limits.pids)));
   if (limits.cpus > 0)
-    FR_CHECK(write_control(directory, "cpu.max",
-                           std::to_string(static_cast<std::uint64_t>(limits.cpus * 100000)) + " 100000"));
+    FR_CHECK(write_control(
+        directory, "cpu.max",
+        std::to_string(static_cast<std::uint64_t>(limits.cpus * 100000)) + " 100000"));
   return {};
 }
 
@@ -94,13 +94,14 @@ Result<void> write_v1_limits(int directory, const CgroupHierarchy& hierarchy,
 Result<void> check_controllers(const std::vector<CgroupHierarchy>& hierarchies,
                                const CgroupLimits& limits) {
   const auto need = [&](bool wanted, std::string_view controller) -> Result<void> {
-    const bool there = std::any_of(hierarchies.begin(), hierarchies.end(), [&](const auto& hierarchy) {
-      return contains(hierarchy.controllers, controller);
-    });
+    const bool there = std::any_of(
+        hierarchies.begin(), hierarchies.end(),
+        [&](const auto& hierarchy) { return contains(hierarchy.controllers, controller); });
     if (!wanted || there) return {};
-    return Error{ErrorCode::denied, "this host has no cgroup controller '" + std::string(controller) +
-                                        "', so the job's limit could not be enforced; enable it in the "
-                                        "kernel, or ask for no such limit (0)"};
+    return Error{ErrorCode::denied,
+                 "this host has no cgroup controller '" + std::string(controller) +
+                     "', so the job's limit could not be enforced; enable it in the "
+                     "kernel, or ask for no such limit (0)"};
   };
   FR_CHECK(need(limits.memory_bytes > 0, "memory"));
   FR_CHECK(need(limits.pids > 0, "pids"));
@@ -133,11 +134,13 @@ std::vector<CgroupHierarchy> parse_cgroup_hierarchies(std::string_view mountinfo
       for (const auto& own : split(own_cgroups, '\n')) {
         const auto fields = split(own, ':');
         if (fields.size() == 3 && contains(split(fields[1], ','), hierarchy.controllers.front())) {
-          // A container's view: the mount shows the subtree below `root`, the own path is from the top.
+          // A container's view: the mount shows the subtree below `root`, the own path is from the
+          // top.
           std::string path = fields[2];
           if (before[3] != "/" && path.starts_with(before[3])) path.erase(0, before[3].size());
-          hierarchy.parent = std::filesystem::path(mount_point.string() + "/" + path).lexically_normal() /
-                             "flow-runner";
+          hierarchy.parent =
+              std::filesystem::path(mount_point.string() + "/" + path).lexically_normal() /
+              "flow-runner";
         }
       }
       if (hierarchy.parent.empty()) hierarchy.parent = mount_point / "flow-runner";
@@ -162,7 +165,8 @@ std::vector<CgroupHierarchy> host_cgroup_hierarchies() {
     const auto root = hierarchy.parent.parent_path();
     const auto text = read_file(root / "cgroup.controllers", 4096);
     if (!text) continue;
-    for (auto& name : split(text->substr(0, text->find('\n')), ' ')) hierarchy.controllers.push_back(name);
+    for (auto& name : split(text->substr(0, text->find('\n')), ' '))
+      hierarchy.controllers.push_back(name);
   }
   return hierarchies;
 }
@@ -181,9 +185,10 @@ Result<void> Cgroup::add(const CgroupHierarchy& hierarchy, const CgroupLimits& l
   }
   if (::mkdirat(member.parent.get(), name_.c_str(), 0755) != 0)
     return errno_error("cannot make cgroup " + (hierarchy.parent / name_).string());
-  member.directory = Descriptor(
-      ::openat(member.parent.get(), name_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!member.directory) return errno_error("cannot open cgroup " + (hierarchy.parent / name_).string());
+  member.directory =
+      Descriptor(::openat(member.parent.get(), name_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!member.directory)
+    return errno_error("cannot open cgroup " + (hierarchy.parent / name_).string());
   const int directory = member.directory.get();
   members_.push_back(std::move(member));
   if (!hierarchy.unified) return write_v1_limits(directory, hierarchy, limits);
@@ -194,8 +199,8 @@ Result<void> Cgroup::add(const CgroupHierarchy& hierarchy, const CgroupLimits& l
   return write_unified_limits(directory, own);
 }
 
-Result<Cgroup> Cgroup::create(const std::vector<CgroupHierarchy>& hierarchies, const std::string& name,
-                              const CgroupLimits& limits) {
+Result<Cgroup> Cgroup::create(const std::vector<CgroupHierarchy>& hierarchies,
+                              const std::string& name, const CgroupLimits& limits) {
   FR_CHECK(check_controllers(hierarchies, limits));
   Cgroup group;
   group.name_ = name;
@@ -227,8 +232,8 @@ Result<void> Cgroup::kill(std::chrono::milliseconds deadline) {
   for (const auto& member : members_)
     if (member.unified) (void)write_control(member.directory.get(), "cgroup.kill", "1");
   while (!empty()) {
-    // Before Linux 5.14 there is no cgroup.kill, and without a v2 tree nothing else reaches them all:
-    // signal whoever is listed until nobody is. pids.max bounds the race against forks.
+    // Before Linux 5.14 there is no cgroup.kill, and without a v2 tree nothing else reaches them
+    // all: signal whoever is listed until nobody is. pids.max bounds the race against forks.
     for (const auto& member : members_)
       for (const auto& line : split(read_control(member.directory.get(), "cgroup.procs"), '\n'))
         if (const int pid = std::atoi(line.c_str()); pid > 0) ::kill(pid, SIGKILL);
@@ -241,7 +246,8 @@ Result<void> Cgroup::kill(std::chrono::milliseconds deadline) {
 
 void Cgroup::signal(int number, int except) const {
   if (members_.empty()) return;
-  for (const auto& line : split(read_control(members_.front().directory.get(), "cgroup.procs"), '\n'))
+  for (const auto& line :
+       split(read_control(members_.front().directory.get(), "cgroup.procs"), '\n'))
     if (const int pid = std::atoi(line.c_str()); pid > 0 && pid != except) ::kill(pid, number);
 }
 

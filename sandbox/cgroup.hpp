@@ -22,25 +22,26 @@ struct CgroupLimits {
 
 /// Where a host's controllers are mounted and below which of its groups jobs get theirs.
 struct CgroupHierarchy {
-  std::vector<std::string> controllers;  ///< memory, pids, cpu, freezer; all of v2's for the v2 tree
-  std::filesystem::path parent;          ///< the folder `flow-runner` in which job groups are made
+  std::vector<std::string>
+      controllers;               ///< memory, pids, cpu, freezer; all of v2's for the v2 tree
+  std::filesystem::path parent;  ///< the folder `flow-runner` in which job groups are made
   bool unified = false;
 };
 
-/// Reads /proc/self/mountinfo and /proc/self/cgroup (given as text, for tests). The hierarchies that
-/// matter here: those with memory, pids, cpu or freezer, and the v2 tree.
+/// Reads /proc/self/mountinfo and /proc/self/cgroup (given as text, for tests). The hierarchies
+/// that matter here: those with memory, pids, cpu or freezer, and the v2 tree.
 std::vector<CgroupHierarchy> parse_cgroup_hierarchies(std::string_view mountinfo,
                                                       std::string_view own_cgroups);
 std::vector<CgroupHierarchy> host_cgroup_hierarchies();
 
 /// The group exists in every hierarchy that matters, the v2 tree included: killing through its
-/// `cgroup.kill` is one write, whatever the processes do. Keeps directory descriptors, so it goes on
-/// working after the cgroup mounts were hidden in this mount namespace.
+/// `cgroup.kill` is one write, whatever the processes do. Keeps directory descriptors, so it goes
+/// on working after the cgroup mounts were hidden in this mount namespace.
 class Cgroup {
  public:
   /// Makes the groups and writes the limits. On failure nothing is left behind.
-  static Result<Cgroup> create(const std::vector<CgroupHierarchy>& hierarchies, const std::string& name,
-                               const CgroupLimits& limits);
+  static Result<Cgroup> create(const std::vector<CgroupHierarchy>& hierarchies,
+                               const std::string& name, const CgroupLimits& limits);
   Cgroup(Cgroup&&) = default;
   Cgroup& operator=(Cgroup&&) = default;
   /// Kills what is inside; removes the groups if they are empty by then (the sweep takes the rest).
@@ -48,8 +49,8 @@ class Cgroup {
 
   /// cgroup.procs files for ProcessSpec::cgroup_procs; valid while this object lives.
   [[nodiscard]] std::vector<std::filesystem::path> procs_files() const;
-  /// SIGKILL to every process inside, by `cgroup.kill`, else by signalling the listed processes until
-  /// none is left (bounded by `deadline`).
+  /// SIGKILL to every process inside, by `cgroup.kill`, else by signalling the listed processes
+  /// until none is left (bounded by `deadline`).
   Result<void> kill(std::chrono::milliseconds deadline);
   /// Sends a signal to every process inside but `except` (a pid of the caller's PID namespace).
   void signal(int number, int except) const;
@@ -73,7 +74,8 @@ class Cgroup {
   std::vector<Member> members_;
 };
 
-/// Removes empty groups of dead jobs; `is_alive(name)` keeps one. A group with processes is killed first.
+/// Removes empty groups of dead jobs; `is_alive(name)` keeps one. A group with processes is killed
+/// first.
 void sweep_cgroups(const std::vector<CgroupHierarchy>& hierarchies,
                    const std::function<bool(const std::string&)>& is_alive);
 

@@ -84,7 +84,8 @@ Result<Descriptor> memory_file(std::string_view name, std::string_view data) {
   if (!file) return errno_error("cannot make a memory file");
   FR_CHECK(write_all(file.get(), data));
   if (::lseek(file.get(), 0, SEEK_SET) != 0) return errno_error("cannot rewind a memory file");
-  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) !=
+      0)
     return errno_error("cannot seal a memory file");
   return file;
 }

@@ -50,7 +50,8 @@ Result<std::string> read_all(int fd, std::size_t max_bytes, std::string_view nam
 /// Replaces `path` in one step (temporary file beside it, fsync, rename), with the given mode.
 Result<void> replace_file(const std::filesystem::path& path, std::string_view data, unsigned mode);
 
-/// A sealed memfd holding `data`, positioned at the start: how bytes reach a child without disk or argv.
+/// A sealed memfd holding `data`, positioned at the start: how bytes reach a child without disk or
+/// argv.
 Result<Descriptor> memory_file(std::string_view name, std::string_view data);
 
 }  // namespace flow_runner

@@ -24,7 +24,8 @@ Result<IdRange> IdRange::acquire(const std::filesystem::path& folder, std::uint3
     range.base_ = first + slot * size;
     return range;
   }
-  return Error{ErrorCode::unavailable, "all " + std::to_string(slots) + " user id ranges are in use"};
+  return Error{ErrorCode::unavailable,
+               "all " + std::to_string(slots) + " user id ranges are in use"};
 }
 
 Result<Descriptor> make_id_map(const IdMapping& uids, const IdMapping& gids) {
@@ -44,8 +45,8 @@ Result<Descriptor> make_id_map(const IdMapping& uids, const IdMapping& gids) {
   for (const auto& [name, mapping] : {std::pair("/uid_map", uids), std::pair("/gid_map", gids)}) {
     const auto file = open_file(proc + name, O_WRONLY);
     if (!file) return finish(file.error());
-    const std::string map = std::to_string(mapping.inside) + " " + std::to_string(mapping.outside) + " " +
-                            std::to_string(mapping.count) + "\n";
+    const std::string map = std::to_string(mapping.inside) + " " + std::to_string(mapping.outside) +
+                            " " + std::to_string(mapping.count) + "\n";
     if (::write(file->get(), map.data(), map.size()) != static_cast<ssize_t>(map.size()))
       return finish(errno_error("cannot write " + std::string(name + 1) + " of a user namespace"));
   }

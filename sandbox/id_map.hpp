@@ -39,9 +39,9 @@ class IdRange {
   std::uint32_t base_ = 0;
 };
 
-/// A user namespace with these maps, as a descriptor for mount_setattr(2): `inside` is the id on disk,
-/// `outside` the one that the mount shows. Needs CAP_SETUID and CAP_SETGID over `outside` (root); used
-/// only to translate ids of a mount, nothing runs in it.
+/// A user namespace with these maps, as a descriptor for mount_setattr(2): `inside` is the id on
+/// disk, `outside` the one that the mount shows. Needs CAP_SETUID and CAP_SETGID over `outside`
+/// (root); used only to translate ids of a mount, nothing runs in it.
 Result<Descriptor> make_id_map(const IdMapping& uids, const IdMapping& gids);
 
 }  // namespace flow_runner

@@ -18,6 +18,7 @@ namespace flow_runner {
 /// or the process. Making it records the time of use.
 class ImageLease {
  public:
+  ImageLease() = default;  ///< of nothing
   explicit ImageLease(Descriptor lock) : lock_(std::move(lock)) {}
 
  private:

@@ -11,8 +11,8 @@
 namespace flow_runner {
 namespace {
 
-// glibc 2.36 declares these functions but <linux/mount.h> and <sys/mount.h> clash over them in places;
-// the raw calls work everywhere.
+// glibc 2.36 declares these functions but <linux/mount.h> and <sys/mount.h> clash over them in
+// places; the raw calls work everywhere.
 int open_tree(int directory, const char* path, unsigned flags) {
   return static_cast<int>(::syscall(SYS_open_tree, directory, path, flags));
 }
@@ -68,8 +68,8 @@ Result<void> enter_mount_namespace(ProcMount proc) {
 
 Result<void> mount_tmpfs(const std::filesystem::path& target, std::uint64_t bytes, unsigned mode) {
   char options[64];
-  std::snprintf(options, sizeof options, "size=%llu,mode=%o", static_cast<unsigned long long>(bytes),
-                mode);
+  std::snprintf(options, sizeof options, "size=%llu,mode=%o",
+                static_cast<unsigned long long>(bytes), mode);
   if (::mount("tmpfs", target.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
     return errno_error("cannot mount a tmpfs on " + target.string());
   return {};
@@ -82,8 +82,8 @@ Result<void> mount_bind(const std::filesystem::path& source, const std::filesyst
   return attach_clone(source, target, attributes);
 }
 
-Result<void> mount_id_mapped(const std::filesystem::path& source, const std::filesystem::path& target,
-                             int id_map, BindMode mode) {
+Result<void> mount_id_mapped(const std::filesystem::path& source,
+                             const std::filesystem::path& target, int id_map, BindMode mode) {
   mount_attr attributes{};
   attributes.attr_set = attributes_for(mode) | MOUNT_ATTR_IDMAP;
   attributes.userns_fd = static_cast<std::uint64_t>(id_map);
@@ -114,7 +114,8 @@ Result<void> mount_overlay(const OverlaySpec& spec, const std::filesystem::path&
                               (spec.is_volatile ? ",volatile" : "");
   // mount(2) takes one page of options: the layers are named relative to the working directory.
   const Descriptor before(::open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!before || ::chdir(scratch.c_str()) != 0) return errno_error("cannot enter " + scratch.string());
+  if (!before || ::chdir(scratch.c_str()) != 0)
+    return errno_error("cannot enter " + scratch.string());
   const int mounted = ::mount("overlay", target.c_str(), "overlay", MS_NODEV, options.c_str());
   const int code = errno;
   if (::fchdir(before.get()) != 0) return errno_error("cannot return to the working directory");

@@ -1,4 +1,5 @@
-// Mounts: the few kinds that jobs are made of, all in a mount namespace that dies with its executor.
+// Mounts: the few kinds that jobs are made of, all in a mount namespace that dies with its
+// executor.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,9 @@
 
 namespace flow_runner {
 
-/// A new mount namespace for this process, cut off from the host's propagation, with its own /proc where
-/// `own_proc` is asked for (after entering a new PID namespace). Single-threaded callers only.
+/// A new mount namespace for this process, cut off from the host's propagation, with its own /proc
+/// where `own_proc` is asked for (after entering a new PID namespace). Single-threaded callers
+/// only.
 enum class ProcMount { keep, fresh };
 Result<void> enter_mount_namespace(ProcMount proc);
 
@@ -25,9 +27,10 @@ Result<void> mount_bind(const std::filesystem::path& source, const std::filesyst
                         BindMode mode);
 
 /// Binds `source` on `target` with its ids translated by the user namespace `id_map`
-/// (mount_setattr(2), MOUNT_ATTR_IDMAP; the file system must support it: ext4, xfs, btrfs, tmpfs ≥ 6.3).
-Result<void> mount_id_mapped(const std::filesystem::path& source, const std::filesystem::path& target,
-                             int id_map, BindMode mode);
+/// (mount_setattr(2), MOUNT_ATTR_IDMAP; the file system must support it: ext4, xfs, btrfs, tmpfs
+/// ≥ 6.3).
+Result<void> mount_id_mapped(const std::filesystem::path& source,
+                             const std::filesystem::path& target, int id_map, BindMode mode);
 
 /// An overlay (kernel's Documentation/filesystems/overlayfs.rst).
 struct OverlaySpec {
@@ -37,9 +40,9 @@ struct OverlaySpec {
   bool is_volatile = false;  ///< no sync to disk: for what is thrown away
 };
 
-/// Mounts with redirect_dir=on (folder renames work), metacopy=off, index=off. Each lower folder is first
-/// id-mapped below `scratch` (an empty folder in this mount namespace), where `id_map` >= 0; the short
-/// names there keep the option string small with hundreds of layers.
+/// Mounts with redirect_dir=on (folder renames work), metacopy=off, index=off. Each lower folder is
+/// first id-mapped below `scratch` (an empty folder in this mount namespace), where `id_map` >= 0;
+/// the short names there keep the option string small with hundreds of layers.
 Result<void> mount_overlay(const OverlaySpec& spec, const std::filesystem::path& target,
                            const std::filesystem::path& scratch, int id_map);
 

@@ -9,15 +9,29 @@ using nlohmann::json;
 
 // What podman grants by default; all of them count only inside the job's user namespace.
 constexpr std::array capabilities = {
-    "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER",  "CAP_FSETID", "CAP_KILL",       "CAP_NET_BIND_SERVICE",
-    "CAP_SETFCAP", "CAP_SETGID",      "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
+    "CAP_CHOWN",   "CAP_DAC_OVERRIDE",     "CAP_FOWNER",     "CAP_FSETID",
+    "CAP_KILL",    "CAP_NET_BIND_SERVICE", "CAP_SETFCAP",    "CAP_SETGID",
+    "CAP_SETPCAP", "CAP_SETUID",           "CAP_SYS_CHROOT",
 };
 
 constexpr std::array masked_paths = {
-    "/proc/acpi",         "/proc/asound",       "/proc/interrupts", "/proc/kcore",     "/proc/keys",
-    "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",       "/proc/timer_list", "/proc/timer_stats",
-    "/proc/kallsyms",     "/proc/kmsg",         "/proc/config.gz",  "/sys/firmware",   "/sys/fs/selinux",
-    "/sys/dev/block",     "/sys/devices/virtual/powercap",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/kallsyms",
+    "/proc/kmsg",
+    "/proc/config.gz",
+    "/sys/firmware",
+    "/sys/fs/selinux",
+    "/sys/dev/block",
+    "/sys/devices/virtual/powercap",
 };
 
 constexpr std::array read_only_paths = {
@@ -25,7 +39,9 @@ constexpr std::array read_only_paths = {
 };
 
 json mount(const char* destination, const char* type, const char* source, json options) {
-  return {{"destination", destination}, {"type", type}, {"source", source},
+  return {{"destination", destination},
+          {"type", type},
+          {"source", source},
           {"options", std::move(options)}};
 }
 
@@ -36,12 +52,13 @@ json mounts_of(const BundleSpec& spec) {
       mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}),
       mount("/dev/pts", "devpts", "devpts",
             {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
-      mount("/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", size(spec.shm_bytes)}),
+      mount("/dev/shm", "tmpfs", "shm",
+            {"nosuid", "noexec", "nodev", "mode=1777", size(spec.shm_bytes)}),
       mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
       mount("/tmp", "tmpfs", "tmp", {"nosuid", "nodev", "mode=1777", size(spec.tmp_bytes)}),
   });
-  // sysfs shows the devices of the network namespace that it was mounted in: with the host's network it
-  // would be the host's, so there is none.
+  // sysfs shows the devices of the network namespace that it was mounted in: with the host's
+  // network it would be the host's, so there is none.
   if (spec.network == NetworkMode::host)
     mounts.push_back(mount("/sys", "tmpfs", "sys", {"nosuid", "noexec", "nodev", "ro", "size=4k"}));
   else
@@ -55,8 +72,11 @@ json mounts_of(const BundleSpec& spec) {
 }
 
 json namespaces_of(const BundleSpec& spec) {
-  json namespaces = json::array({{{"type", "user"}}, {{"type", "pid"}}, {{"type", "mount"}},
-                                 {{"type", "ipc"}}, {{"type", "uts"}}});
+  json namespaces = json::array({{{"type", "user"}},
+                                 {{"type", "pid"}},
+                                 {{"type", "mount"}},
+                                 {{"type", "ipc"}},
+                                 {{"type", "uts"}}});
   if (spec.network == NetworkMode::host) return namespaces;
   json network = {{"type", "network"}};
   if (!spec.network_namespace.empty()) network["path"] = spec.network_namespace;
@@ -67,9 +87,8 @@ json namespaces_of(const BundleSpec& spec) {
 }  // namespace
 
 json oci_config(const BundleSpec& spec) {
-  const json map = json::array({{{"containerID", spec.ids.inside},
-                                 {"hostID", spec.ids.outside},
-                                 {"size", spec.ids.count}}});
+  const json map = json::array(
+      {{{"containerID", spec.ids.inside}, {"hostID", spec.ids.outside}, {"size", spec.ids.count}}});
   json linux_section = {
       {"namespaces", namespaces_of(spec)},
       {"uidMappings", map},
@@ -89,10 +108,10 @@ json oci_config(const BundleSpec& spec) {
       {"noNewPrivileges", true},
       {"capabilities",
        {{"bounding", capabilities}, {"effective", capabilities}, {"permitted", capabilities}}},
-      {"rlimits", json::array({{{"type", "RLIMIT_NOFILE"},
-                                {"soft", spec.open_files},
-                                {"hard", spec.open_files}},
-                               {{"type", "RLIMIT_CORE"}, {"soft", 0}, {"hard", 0}}})},
+      {"rlimits",
+       json::array(
+           {{{"type", "RLIMIT_NOFILE"}, {"soft", spec.open_files}, {"hard", spec.open_files}},
+            {{"type", "RLIMIT_CORE"}, {"soft", 0}, {"hard", 0}}})},
   };
   return {{"ociVersion", "1.0.2"},
           {"process", std::move(process)},

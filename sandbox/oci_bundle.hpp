@@ -26,23 +26,23 @@ struct BundleSpec {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  ///< NAME=value
   std::filesystem::path working_directory = "/";
-  std::uint32_t uid = 0;                 ///< in the container
+  std::uint32_t uid = 0;  ///< in the container
   std::uint32_t gid = 0;
   std::vector<std::uint32_t> groups;
   std::string hostname = "flow";
-  IdMapping ids;                         ///< the job's range
+  IdMapping ids;  ///< the job's range
   std::vector<BundleMount> mounts;
   NetworkMode network = NetworkMode::none;
   std::filesystem::path network_namespace;  ///< joined when not empty
   std::uint64_t tmp_bytes = 1ULL << 30;
   std::uint64_t shm_bytes = 64ULL << 20;
-  std::uint64_t open_files = 65536;      ///< RLIMIT_NOFILE; not above what the caller may set
-  std::filesystem::path cgroup_path;     ///< only for runtimes that insist on one
+  std::uint64_t open_files = 65536;   ///< RLIMIT_NOFILE; not above what the caller may set
+  std::filesystem::path cgroup_path;  ///< only for runtimes that insist on one
   NestedNamespaces nested = NestedNamespaces::deny;
 };
 
-/// runtime-spec 1.0.2. All but podman's default capabilities are dropped, no_new_privs is set, /proc and
-/// /sys are masked as usual, /tmp and /dev/shm are bounded.
+/// runtime-spec 1.0.2. All but podman's default capabilities are dropped, no_new_privs is set,
+/// /proc and /sys are masked as usual, /tmp and /dev/shm are bounded.
 nlohmann::json oci_config(const BundleSpec& spec);
 
 }  // namespace flow_runner

@@ -14,8 +14,15 @@
 namespace flow_runner {
 namespace {
 
-constexpr std::array folders = {"/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin",
-                                "/usr/libexec/catatonit", "/usr/libexec/podman", "/usr/lib/podman"};
+constexpr std::array folders = {"/usr/local/bin",
+                                "/usr/bin",
+                                "/bin",
+                                "/usr/local/sbin",
+                                "/usr/sbin",
+                                "/sbin",
+                                "/usr/libexec/catatonit",
+                                "/usr/libexec/podman",
+                                "/usr/lib/podman"};
 
 std::filesystem::path find_in_folders(const char* name) {
   for (const char* folder : folders) {
@@ -46,7 +53,8 @@ OciRuntime describe(std::filesystem::path program) {
 
 /// Runs `catatonit -V` in a container whose root holds nothing else.
 asio::awaitable<Result<void>> probe(const OciRuntime& runtime, const std::filesystem::path& init,
-                                    const std::filesystem::path& scratch, Cancellation& cancellation) {
+                                    const std::filesystem::path& scratch,
+                                    Cancellation& cancellation) {
   const auto bundle = scratch / ("probe-" + runtime.program.filename().string());
   constexpr std::uint32_t owner = IdRange::default_first - IdRange::size;
   std::error_code error;
@@ -55,7 +63,8 @@ asio::awaitable<Result<void>> probe(const OciRuntime& runtime, const std::filesy
   // The runtime makes mount points as the container's root.
   if (!error && ::chown((bundle / "rootfs").c_str(), owner, owner) != 0)
     co_return errno_error("cannot prepare a probe container");
-  if (error) co_return Error{ErrorCode::internal, "cannot prepare a probe container: " + error.message()};
+  if (error)
+    co_return Error{ErrorCode::internal, "cannot prepare a probe container: " + error.message()};
   BundleSpec spec;
   spec.rootfs = bundle / "rootfs";
   spec.argv = {"/init", "-V"};
@@ -103,7 +112,8 @@ asio::awaitable<Result<OciRuntime>> find_oci_runtime(const std::filesystem::path
   FR_CO_TRY(const auto init, find_init());
   std::vector<std::filesystem::path> programs;
   for (const char* name : {"crun", "runc"})
-    if (auto program = find_in_folders(name); !program.empty()) programs.push_back(std::move(program));
+    if (auto program = find_in_folders(name); !program.empty())
+      programs.push_back(std::move(program));
   if (programs.empty())
     co_return Error{ErrorCode::not_found, "neither crun nor runc is installed; install crun"};
   const std::string host = identity(programs);
@@ -117,7 +127,8 @@ asio::awaitable<Result<OciRuntime>> find_oci_runtime(const std::filesystem::path
     const OciRuntime runtime = describe(program);
     const auto works = co_await probe(runtime, init, scratch, cancellation);
     if (works) {
-      (void)replace_file(cache, nlohmann::json{{"identity", host}, {"program", program}}.dump(), 0600);
+      (void)replace_file(cache, nlohmann::json{{"identity", host}, {"program", program}}.dump(),
+                         0600);
       co_return runtime;
     }
     reasons += (reasons.empty() ? "" : "; ") + works.error().message;

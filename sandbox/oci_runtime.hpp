@@ -27,9 +27,10 @@ struct OciRuntime {
 /// Where catatonit is: the init that jobs get as PID 1.
 Result<std::filesystem::path> find_init();
 
-/// Takes crun, or else runc, whichever runs a probe container on this host. `cache` remembers the answer
-/// with the programs' and the kernel's identity; a probe costs some 50 ms. `scratch` must lie on a tmpfs
-/// of a private mount namespace from which a hybrid host's v2 tree is hidden (crun 1.8 refuses otherwise).
+/// Takes crun, or else runc, whichever runs a probe container on this host. `cache` remembers the
+/// answer with the programs' and the kernel's identity; a probe costs some 50 ms. `scratch` must
+/// lie on a tmpfs of a private mount namespace from which a hybrid host's v2 tree is hidden
+/// (crun 1.8 refuses otherwise).
 boost::asio::awaitable<Result<OciRuntime>> find_oci_runtime(const std::filesystem::path& cache,
                                                             const std::filesystem::path& scratch,
                                                             Cancellation& cancellation);

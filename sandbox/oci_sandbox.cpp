@@ -31,7 +31,8 @@ std::uint64_t open_files_limit() {
 
 void hide_hybrid_cgroup_tree() noexcept { unmount("/sys/fs/cgroup/unified"); }
 
-OciSandbox::OciSandbox(std::filesystem::path runtime_cache) : runtime_cache_(std::move(runtime_cache)) {}
+OciSandbox::OciSandbox(std::filesystem::path runtime_cache)
+    : runtime_cache_(std::move(runtime_cache)) {}
 
 OciSandbox::~OciSandbox() {
   if (mounted_) unmount(spec_.scratch / "root");
@@ -56,7 +57,8 @@ Result<void> OciSandbox::mount_root() {
                             .is_volatile = true};
   FR_CHECK(make_directory(overlay.upper, 0755));
   FR_CHECK(make_directory(overlay.work, 0700));
-  if (::chown(overlay.upper.c_str(), base, base) != 0) return errno_error("cannot chown the root overlay");
+  if (::chown(overlay.upper.c_str(), base, base) != 0)
+    return errno_error("cannot chown the root overlay");
   FR_CHECK(make_directory(spec_.scratch / "layers", 0711));
   FR_CHECK(make_directory(spec_.scratch / "root", 0755));
   FR_TRY(const Descriptor map, make_id_map(spec_.ids->whole(), spec_.ids->whole()));
@@ -91,7 +93,8 @@ BundleSpec OciSandbox::bundle_for(const SandboxCommand& command) const {
   bundle.groups = spec_.groups;
   bundle.ids = spec_.ids->whole();
   for (const char* file : {"resolv.conf", "hosts", "hostname"})
-    bundle.mounts.push_back({spec_.scratch / "etc" / file, std::filesystem::path("/etc") / file, true});
+    bundle.mounts.push_back(
+        {spec_.scratch / "etc" / file, std::filesystem::path("/etc") / file, true});
   bundle.mounts.push_back({init_, init_in_container, true});
   bundle.mounts.insert(bundle.mounts.end(), spec_.mounts.begin(), spec_.mounts.end());
   bundle.network = spec_.network;
@@ -103,7 +106,8 @@ BundleSpec OciSandbox::bundle_for(const SandboxCommand& command) const {
 
 asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
                                                      Cancellation& cancellation) {
-  if (cancellation.requested()) co_return Error{ErrorCode::cancelled, "the command was not started"};
+  if (cancellation.requested())
+    co_return Error{ErrorCode::cancelled, "the command was not started"};
   const std::string name = spec_.id + "-" + std::to_string(++runs_);
   const auto bundle = spec_.scratch / ("run-" + std::to_string(runs_));
   FR_CO_CHECK(make_directory(bundle, 0700));
@@ -136,11 +140,12 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
   FR_CO_CHECK(cgroup_->kill(std::chrono::seconds(10)));
   const SandboxExit exit{status, cgroup_->oom_kills() - oom_before};
 
-  // The runtime reports its own failures in its log; the command's exit code alone cannot tell them apart.
+  // The runtime reports its own failures in its log; the command's exit code alone cannot tell them
+  // apart.
   const auto log = read_file(bundle / "log", 1 << 16);
   if (!status.success() && log && !log->empty() && !cancellation.requested() && exit.oom_kills == 0)
-    co_return Error{ErrorCode::denied,
-                    runtime_->program.filename().string() + " could not start the container: " + *log};
+    co_return Error{ErrorCode::denied, runtime_->program.filename().string() +
+                                           " could not start the container: " + *log};
   co_return exit;
 }
 

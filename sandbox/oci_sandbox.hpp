@@ -9,8 +9,8 @@
 
 namespace flow_runner {
 
-/// Needs a private mount namespace (enter_mount_namespace) and, for now, root. Each run is a container
-/// of its own over the same root overlay and mounts, so nothing survives a run but files.
+/// Needs a private mount namespace (enter_mount_namespace) and, for now, root. Each run is a
+/// container of its own over the same root overlay and mounts, so nothing survives a run but files.
 class OciSandbox : public Sandbox {
  public:
   /// `runtime_cache`: file that remembers which runtime works here.
@@ -18,7 +18,8 @@ class OciSandbox : public Sandbox {
   ~OciSandbox() override;
 
   asio::awaitable<Result<void>> prepare(SandboxSpec spec, Cancellation& cancellation) override;
-  asio::awaitable<Result<SandboxExit>> run(SandboxCommand command, Cancellation& cancellation) override;
+  asio::awaitable<Result<SandboxExit>> run(SandboxCommand command,
+                                           Cancellation& cancellation) override;
   asio::awaitable<Result<void>> destroy() override;
   [[nodiscard]] std::vector<std::string> layers() const override;
 
@@ -36,8 +37,8 @@ class OciSandbox : public Sandbox {
   bool mounted_ = false;
 };
 
-/// Hides a hybrid host's cgroup v2 tree from this mount namespace: crun 1.8 refuses to work beside one.
-/// Descriptors into it stay valid. No effect on pure v1 or v2 hosts.
+/// Hides a hybrid host's cgroup v2 tree from this mount namespace: crun 1.8 refuses to work beside
+/// one. Descriptors into it stay valid. No effect on pure v1 or v2 hosts.
 void hide_hybrid_cgroup_tree() noexcept;
 
 }  // namespace flow_runner

@@ -74,7 +74,8 @@ struct ChildSetup {
   }
 
   template <class Launcher>
-  void on_exec_error(Launcher&, const std::filesystem::path&, const char* const*&, const error_code&) {
+  void on_exec_error(Launcher&, const std::filesystem::path&, const char* const*&,
+                     const error_code&) {
     // The launcher would go on to exit(), which runs the parent's exit handlers in the child.
     ::_exit(127);
   }
@@ -91,8 +92,8 @@ struct ChildSetup {
   }
 };
 
-/// Keeps the numbers that the child's descriptors will get from being handed out to the launcher's own
-/// pipe, which would be overwritten in the child.
+/// Keeps the numbers that the child's descriptors will get from being handed out to the launcher's
+/// own pipe, which would be overwritten in the child.
 class ReservedNumbers {
  public:
   explicit ReservedNumbers(const std::vector<std::pair<int, int>>& descriptors, int filler) {
@@ -212,8 +213,8 @@ asio::awaitable<Result<ExitStatus>> Process::wait() {
 
 namespace {
 
-/// Collects one pipe to its end or to the limit; beyond the limit it goes on reading, so that the child
-/// never blocks, and drops.
+/// Collects one pipe to its end or to the limit; beyond the limit it goes on reading, so that the
+/// child never blocks, and drops.
 asio::awaitable<bool> collect(asio::posix::stream_descriptor& pipe, std::string& text,
                               std::size_t limit, const OutputCallback& callback) {
   std::array<char, 16384> buffer;
@@ -265,8 +266,8 @@ asio::awaitable<Result<RunOutput>> run_process(ProcessSpec spec, RunLimits limit
     terminate();
   });
 
-  // A grandchild that left the group may hold the pipes open for ever: after the child's end they get
-  // one more second.
+  // A grandchild that left the group may hold the pipes open for ever: after the child's end they
+  // get one more second.
   Alarm drain(executor);
   const auto wait_then_drain = [&]() -> asio::awaitable<Result<ExitStatus>> {
     auto status = co_await process.wait();
@@ -278,27 +279,28 @@ asio::awaitable<Result<RunOutput>> run_process(ProcessSpec spec, RunLimits limit
   };
 
   RunOutput output;
-  auto [status, out_complete, err_complete] =
-      co_await (wait_then_drain() && collect(out_stream, output.stdout_text, limits.max_output, {}) &&
-                collect(err_stream, output.stderr_text, limits.max_output, on_stderr));
+  auto [status, out_complete, err_complete] = co_await (
+      wait_then_drain() && collect(out_stream, output.stdout_text, limits.max_output, {}) &&
+      collect(err_stream, output.stderr_text, limits.max_output, on_stderr));
   if (!status) co_return status.error();
   if (late)
-    co_return Error{ErrorCode::timed_out,
-                    name + " did not end within " + std::to_string(limits.deadline.count()) + " ms"};
+    co_return Error{ErrorCode::timed_out, name + " did not end within " +
+                                              std::to_string(limits.deadline.count()) + " ms"};
   if (cancellation.requested()) co_return Error{ErrorCode::cancelled, name + " was cancelled"};
   if (!out_complete)
-    co_return Error{ErrorCode::internal, name + " printed more than " +
-                                             std::to_string(limits.max_output) + " bytes"};
+    co_return Error{ErrorCode::internal,
+                    name + " printed more than " + std::to_string(limits.max_output) + " bytes"};
   output.status = *status;
   co_return output;
 }
 
 std::vector<std::string> tool_environment() {
   std::vector<std::string> environment = {"LANG=C.UTF-8"};
-  for (const char* name :
-       {"PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
-        "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}) {
-    if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
+  for (const char* name : {"PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "http_proxy", "https_proxy",
+                           "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+                           "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}) {
+    if (const char* value = std::getenv(name))
+      environment.push_back(std::string(name) + "=" + value);
   }
   return environment;
 }

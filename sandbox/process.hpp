@@ -1,4 +1,5 @@
-// Process: a child program in a process group of its own, waited for by pidfd without blocking the loop.
+// Process: a child program in a process group of its own, waited for by pidfd without blocking the
+// loop.
 #pragma once
 
 #include <chrono>
@@ -30,14 +31,15 @@ enum class Lifetime {
 
 /// What to start. The environment is exactly `environment`: nothing is inherited.
 struct ProcessSpec {
-  std::vector<std::string> argv;         ///< argv[0] is looked up in the caller's PATH unless it has a '/'
-  std::vector<std::string> environment;  ///< NAME=value
+  std::vector<std::string> argv;  ///< argv[0] is looked up in the caller's PATH unless it has a '/'
+  std::vector<std::string> environment;     ///< NAME=value
   std::filesystem::path working_directory;  ///< empty: the caller's
-  int stdin_fd = -1;                     ///< -1: /dev/null; borrowed
+  int stdin_fd = -1;                        ///< -1: /dev/null; borrowed
   int stdout_fd = -1;
   int stderr_fd = -1;
   std::vector<std::pair<int, int>> extra_fds;  ///< {ours, number in the child}; borrowed
-  std::vector<std::filesystem::path> cgroup_procs;  ///< cgroup.procs files the child joins before exec
+  std::vector<std::filesystem::path>
+      cgroup_procs;  ///< cgroup.procs files the child joins before exec
   Lifetime lifetime = Lifetime::with_parent;
 };
 
@@ -48,8 +50,8 @@ struct ExitStatus {
   [[nodiscard]] bool success() const noexcept { return code == 0 && signal == 0; }
 };
 
-/// A running child. It leads its own process group, has default signal dispositions and an empty mask.
-/// Destroying a Process that still runs kills its group (unless it is independent).
+/// A running child. It leads its own process group, has default signal dispositions and an empty
+/// mask. Destroying a Process that still runs kills its group (unless it is independent).
 class Process {
  public:
   static Result<Process> spawn(asio::any_io_executor executor, const ProcessSpec& spec);
@@ -92,7 +94,8 @@ asio::awaitable<Result<RunOutput>> run_process(ProcessSpec spec, RunLimits limit
                                                Cancellation& cancellation,
                                                OutputCallback on_stderr = {});
 
-/// The environment that host tools get: PATH, HOME, LANG=C.UTF-8, TMPDIR and the proxy variables of ours.
+/// The environment that host tools get: PATH, HOME, LANG=C.UTF-8, TMPDIR and the proxy variables of
+/// ours.
 std::vector<std::string> tool_environment();
 
 }  // namespace flow_runner

@@ -16,16 +16,16 @@ void erase_all(std::string& text, const std::string& part) {
 
 /// From `://` on: no user and password before the host, nothing after a question mark.
 void clean_urls(std::string& line) {
+  const auto end_of = [&](std::size_t at, const char* delimiters) {
+    return std::min(line.find_first_of(delimiters, at), line.size());
+  };
   for (auto at = line.find("://"); at != std::string::npos; at = line.find("://", at)) {
     at += 3;
-    const auto end = std::min(line.find_first_of(" \"'<>", at), line.size());
-    const auto slash = std::min(line.find('/', at), end);
-    if (const auto user = line.rfind('@', slash); user != std::string::npos && user >= at && user < slash) {
-      line.erase(at, user + 1 - at);
-      continue;
-    }
-    const auto query = line.find_first_of("?#", at);
-    if (query != std::string::npos && query < end) line.replace(query, end - query, "?...");
+    const auto user = std::string_view(line).substr(0, end_of(at, " \"'<>/")).rfind('@');
+    if (user != std::string::npos && user >= at) line.erase(at, user + 1 - at);
+    const auto end = end_of(at, " \"'<>");
+    const auto query = end_of(at, "?#");
+    if (query < end) line.replace(query, end - query, "?...");
   }
 }
 

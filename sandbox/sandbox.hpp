@@ -21,15 +21,16 @@ namespace flow_runner {
 
 /// What a job was promised. What the host cannot give is a refusal (denied), never a warning.
 struct SandboxSpec {
-  std::string id;                        ///< names the cgroup and the container
-  std::filesystem::path scratch;         ///< empty folder on a tmpfs of this mount namespace
-  std::filesystem::path root_overlay;    ///< empty folder on disk: what the job writes outside its mounts
+  std::string id;                 ///< names the cgroup and the container
+  std::filesystem::path scratch;  ///< empty folder on a tmpfs of this mount namespace
+  std::filesystem::path
+      root_overlay;  ///< empty folder on disk: what the job writes outside its mounts
   std::vector<std::filesystem::path> image_layers;  ///< bottom first
-  std::uint32_t uid = 0;                 ///< the image's user, in the container
+  std::uint32_t uid = 0;                            ///< the image's user, in the container
   std::uint32_t gid = 0;
   std::vector<std::uint32_t> groups;
-  std::vector<BundleMount> mounts;       ///< the workspace among them; sources already owned for the job
-  const IdRange* ids = nullptr;          ///< outlives the sandbox
+  std::vector<BundleMount> mounts;  ///< the workspace among them; sources already owned for the job
+  const IdRange* ids = nullptr;     ///< outlives the sandbox
   CgroupLimits limits;
   std::uint64_t tmp_bytes = 1ULL << 30;
   NetworkMode network = NetworkMode::none;
@@ -40,7 +41,7 @@ struct SandboxCommand {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  ///< NAME=value; nothing else is set
   std::filesystem::path working_directory;
-  int output_fd = -1;                    ///< stdout and stderr; borrowed
+  int output_fd = -1;                                         ///< stdout and stderr; borrowed
   std::chrono::milliseconds grace{std::chrono::seconds(10)};  ///< between TERM and KILL
 };
 
@@ -57,14 +58,14 @@ class Sandbox {
   /// Makes everything a run needs. After a failure only destroy may be called.
   virtual asio::awaitable<Result<void>> prepare(SandboxSpec spec, Cancellation& cancellation) = 0;
 
-  /// Runs to the end. A cancellation sends TERM to every process in the sandbox, and after the command's
-  /// grace (or kill_now) KILL to all; then the exit is reported like any other. No process of the command
-  /// is left when it returns. An Error means that the command did not start.
+  /// Runs to the end. A cancellation sends TERM to every process in the sandbox, and after the
+  /// command's grace (or kill_now) KILL to all; then the exit is reported like any other. No
+  /// process of the command is left when it returns. An Error means that the command did not start.
   virtual asio::awaitable<Result<SandboxExit>> run(SandboxCommand command,
                                                    Cancellation& cancellation) = 0;
 
-  /// Ends what still runs and takes everything down that prepare made, the data on disk excepted. Safe
-  /// after any failure and when called twice; not affected by cancellations.
+  /// Ends what still runs and takes everything down that prepare made, the data on disk excepted.
+  /// Safe after any failure and when called twice; not affected by cancellations.
   virtual asio::awaitable<Result<void>> destroy() = 0;
 
   /// Names of the isolation layers in force, for the result.

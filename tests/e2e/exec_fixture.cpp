@@ -47,8 +47,8 @@ ExecFixture::ExecFixture()
   shared_state();
 }
 
-void ExecFixture::flow(const std::vector<std::string>& commands, const std::vector<std::string>& variables,
-                       const std::string& image) {
+void ExecFixture::flow(const std::vector<std::string>& commands,
+                       const std::vector<std::string>& variables, const std::string& image) {
   // JSON is YAML: no quoting rules of our own.
   const nlohmann::json flow = {{"image", image}, {"commands", commands}, {"variables", variables}};
   fixtures::write_file(flow_file(), flow.dump(2));
@@ -56,13 +56,22 @@ void ExecFixture::flow(const std::vector<std::string>& commands, const std::vect
 
 fixtures::ChildSpec ExecFixture::push_spec() const {
   fixtures::ChildSpec spec;
-  spec.argv = {fixtures::program("flow-runner"), "exec",     "--json",         "--repo",
-               origin_.path(),                   "--push",   "--workload-ref", "workloads/test",
-               "--state-dir",                    shared_state().path(), flow_file()};
+  spec.argv = {fixtures::program("flow-runner"),
+               "exec",
+               "--json",
+               "--repo",
+               origin_.path(),
+               "--push",
+               "--workload-ref",
+               "workloads/test",
+               "--state-dir",
+               shared_state().path(),
+               flow_file()};
   return spec;
 }
 
-ExecRun ExecFixture::exec(std::vector<std::string> arguments, std::vector<std::string> environment) {
+ExecRun ExecFixture::exec(std::vector<std::string> arguments,
+                          std::vector<std::string> environment) {
   fixtures::CommandSpec spec;
   spec.argv = {"exec", "--json"};
   spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
@@ -78,7 +87,8 @@ ExecRun ExecFixture::exec(std::vector<std::string> arguments, std::vector<std::s
   return {ran->exit_code, std::move(ran->err), std::move(result)};
 }
 
-ExecRun ExecFixture::push(std::vector<std::string> arguments, std::vector<std::string> environment) {
+ExecRun ExecFixture::push(std::vector<std::string> arguments,
+                          std::vector<std::string> environment) {
   std::vector<std::string> all = {"--repo", origin_.path(), "--push"};
   bool has_ref = false;
   for (const auto& argument : arguments) has_ref = has_ref || argument == "--workload-ref";

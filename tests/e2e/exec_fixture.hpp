@@ -1,4 +1,5 @@
-// ExecFixture: `flow-runner exec` on a real repository with a real image, as an end-to-end test runs it.
+// ExecFixture: `flow-runner exec` on a real repository with a real image, as an end-to-end test
+// runs it.
 #pragma once
 
 #include <filesystem>
@@ -19,11 +20,13 @@ namespace flow_runner::e2e {
 /// One run of `exec --json`.
 struct ExecRun {
   int exit_code = 0;
-  std::string log;          ///< stderr
-  nlohmann::json result;    ///< null when stdout was no JSON object
+  std::string log;        ///< stderr
+  nlohmann::json result;  ///< null when stdout was no JSON object
 
   [[nodiscard]] std::string cause() const { return result.value("cause", ""); }
-  [[nodiscard]] bool log_has(std::string_view text) const { return log.find(text) != std::string::npos; }
+  [[nodiscard]] bool log_has(std::string_view text) const {
+    return log.find(text) != std::string::npos;
+  }
   /// The statuses and paths of changes[], as "A path".
   [[nodiscard]] std::vector<std::string> changes() const;
 };
@@ -38,7 +41,8 @@ class ExecFixture {
   ExecFixture();
 
   /// Writes the flow with these commands, commits nothing of it (it lies outside the project).
-  void flow(const std::vector<std::string>& commands, const std::vector<std::string>& variables = {},
+  void flow(const std::vector<std::string>& commands,
+            const std::vector<std::string>& variables = {},
             const std::string& image = "localhost/debian-git");
   /// `exec --json --repo <origin> --push --workload-ref workloads/test` and more arguments.
   ExecRun push(std::vector<std::string> arguments = {}, std::vector<std::string> environment = {});

@@ -1,8 +1,7 @@
 // exec from flow file to pushed commit, on real parts: the built programs, a container, git.
 #include <algorithm>
-#include <string>
-
 #include <doctest/doctest.h>
+#include <string>
 
 #include "tests/e2e/exec_fixture.hpp"
 
@@ -17,23 +16,29 @@ bool contains(const std::vector<std::string>& lines, const std::string& line) {
 
 }  // namespace
 
-TEST_CASE("exec: uncommitted, untracked and committed work is pushed, modes kept, commits unaltered") {
+TEST_CASE(
+    "exec: uncommitted, untracked and committed work is pushed, modes kept, commits unaltered") {
   ExecFixture test;
   test.flow({"git config user.name Agent; git config user.email agent@example.com",
-             "printf '#!/bin/sh\\n' > run.sh; chmod +x run.sh; git add run.sh; git commit -qm 'By the agent'",
+             "printf '#!/bin/sh\\n' > run.sh; chmod +x run.sh; git add run.sh; git commit -qm 'By "
+             "the agent'",
              "git rev-parse HEAD > /tmp/id; cat /tmp/id",
              "echo changed >> README.md; echo new > untracked.txt; rm src/main.c"});
   const auto ran = test.push();
   REQUIRE_MESSAGE(ran.exit_code == 0, ran.log);
   CHECK(ran.result["status"] == "success");
-  CHECK(ran.changes() == std::vector<std::string>{"M README.md", "A run.sh", "D src/main.c", "A untracked.txt"});
+  CHECK(ran.changes() ==
+        std::vector<std::string>{"M README.md", "A run.sh", "D src/main.c", "A untracked.txt"});
   CHECK(ran.result["pushed"]["ref"] == "refs/heads/workloads/test");
   const auto& origin = test.origin();
-  CHECK(origin.git({"log", "--format=%s", "main..workloads/test"}) == "Changes by flow\nBy the agent");
-  CHECK(origin.git({"log", "-1", "--format=%an <%ae>", "workloads/test~1"}) == "Agent <agent@example.com>");
+  CHECK(origin.git({"log", "--format=%s", "main..workloads/test"}) ==
+        "Changes by flow\nBy the agent");
+  CHECK(origin.git({"log", "-1", "--format=%an <%ae>", "workloads/test~1"}) ==
+        "Agent <agent@example.com>");
   CHECK(origin.git({"ls-tree", "workloads/test", "run.sh"}).substr(0, 6) == "100755");
   CHECK(ran.log_has(origin.id("workloads/test~1")));
-  CHECK(origin.git({"log", "-1", "--format=%B", "workloads/test"}).find("Flow-Runner-Job: ") != std::string::npos);
+  CHECK(origin.git({"log", "-1", "--format=%B", "workloads/test"}).find("Flow-Runner-Job: ") !=
+        std::string::npos);
 }
 
 TEST_CASE("exec: nothing changed, nothing pushed, and the log says so") {
@@ -64,7 +69,8 @@ TEST_CASE("exec: a failed script keeps its changes, and they can be published af
   CHECK(test.origin().show("workloads/test", "half.txt") == "half");
 }
 
-TEST_CASE("exec: a dry run pushes nothing, shows the diff, and apply brings it into the work tree") {
+TEST_CASE(
+    "exec: a dry run pushes nothing, shows the diff, and apply brings it into the work tree") {
   ExecFixture test;
   test.flow({"echo more >> README.md"});
   const auto ran = test.exec({"--repo", test.project().path()});
@@ -96,7 +102,8 @@ TEST_CASE("exec: a dry run starts from uncommitted and untracked files, never fr
   CHECK(ran.changes().empty());
 }
 
-TEST_CASE("exec: --push refuses a dirty tree, and --push-local makes a branch without touching HEAD") {
+TEST_CASE(
+    "exec: --push refuses a dirty tree, and --push-local makes a branch without touching HEAD") {
   ExecFixture test;
   test.flow({"echo local > local.txt"});
   fixtures::write_file(test.project().path() / "README.md", "Edited\n");
@@ -105,8 +112,8 @@ TEST_CASE("exec: --push refuses a dirty tree, and --push-local makes a branch wi
   CHECK(refused.log_has("--include-uncommitted"));
   fixtures::write_file(test.project().path() / "README.md", "A project\n");
   const auto head = test.project().id("HEAD");
-  const auto ran =
-      test.exec({"--repo", test.project().path(), "--push-local", "--workload-ref", "workloads/local"});
+  const auto ran = test.exec(
+      {"--repo", test.project().path(), "--push-local", "--workload-ref", "workloads/local"});
   REQUIRE_MESSAGE(ran.exit_code == 0, ran.log);
   CHECK(test.project().show("workloads/local", "local.txt") == "local");
   CHECK(test.project().id("HEAD") == head);
@@ -115,11 +122,13 @@ TEST_CASE("exec: --push refuses a dirty tree, and --push-local makes a branch wi
 
 TEST_CASE("exec: commands share one shell, and the job's variables arrive unharmed") {
   ExecFixture test;
-  test.flow({"export KEPT='from before'; cd src", "pwd; echo \"$KEPT\"", "printf '%s' \"$AI_FLOW_INPUT\"",
-             "printf '%s\\n' \"$LISTED\"; test -z \"${UNLISTED:-}\"", "cat < /dev/stdin; echo \"$CI_PROJECT_DIR\""},
-            {"LISTED"});
-  const auto ran = test.push({"--input", "a 'quote' \"double\" $HOME `id` @name\nline two\n", "--var",
-                              "LISTED=value $x", "--var", "UNLISTED=no"});
+  test.flow(
+      {"export KEPT='from before'; cd src", "pwd; echo \"$KEPT\"", "printf '%s' \"$AI_FLOW_INPUT\"",
+       "printf '%s\\n' \"$LISTED\"; test -z \"${UNLISTED:-}\"",
+       "cat < /dev/stdin; echo \"$CI_PROJECT_DIR\""},
+      {"LISTED"});
+  const auto ran = test.push({"--input", "a 'quote' \"double\" $HOME `id` @name\nline two\n",
+                              "--var", "LISTED=value $x", "--var", "UNLISTED=no"});
   REQUIRE_MESSAGE(ran.exit_code == 0, ran.log);
   CHECK(ran.log_has("/src\nfrom before\n"));
   CHECK(ran.log_has("a 'quote' \"double\" $HOME `id` @name\nline two\n"));
@@ -131,7 +140,8 @@ TEST_CASE("exec: a secret reaches the script, and no log, result or file of the 
   ExecFixture test;
   const std::string secret = "s3cr3t-value-of-the-key";
   test.flow({"test \"$SERVICE_TOKEN\" = s3cr3t-value-of-the-\"key\" && echo it arrived",
-             "echo \"raw $SERVICE_TOKEN\"", "printf %s \"$SERVICE_TOKEN\" | base64", "ls -la /run/flow-runner"},
+             "echo \"raw $SERVICE_TOKEN\"", "printf %s \"$SERVICE_TOKEN\" | base64",
+             "ls -la /run/flow-runner"},
             {"SERVICE_TOKEN"});
   const auto ran = test.push({"--secret", "SERVICE_TOKEN"}, {"SERVICE_TOKEN=" + secret});
   REQUIRE_MESSAGE(ran.exit_code == 0, ran.log);

@@ -1,15 +1,15 @@
 #include "sandbox/cgroup.hpp"
 
+#include <doctest/doctest.h>
 #include <string>
 #include <unistd.h>
-
-#include <doctest/doctest.h>
 
 using namespace flow_runner;
 
 namespace {
 
-const CgroupHierarchy* with(const std::vector<CgroupHierarchy>& all, const std::string& controller) {
+const CgroupHierarchy* with(const std::vector<CgroupHierarchy>& all,
+                            const std::string& controller) {
   for (const auto& hierarchy : all)
     for (const auto& name : hierarchy.controllers)
       if (name == controller) return &hierarchy;
@@ -67,7 +67,8 @@ TEST_CASE("cgroup: the group is made with its limits on this host, kills, and go
   const std::string name = "test-" + std::to_string(::getpid());
   const auto hierarchies = host_cgroup_hierarchies();
   {
-    auto group = Cgroup::create(hierarchies, name, {.memory_bytes = 64 << 20, .pids = 10, .cpus = 0.5});
+    auto group =
+        Cgroup::create(hierarchies, name, {.memory_bytes = 64 << 20, .pids = 10, .cpus = 0.5});
     REQUIRE_MESSAGE(group.has_value(), (group ? "" : group.error().message));
     CHECK(group->procs_files().size() == hierarchies.size());
     CHECK(group->oom_kills() == 0);
@@ -75,5 +76,6 @@ TEST_CASE("cgroup: the group is made with its limits on this host, kills, and go
     const auto again = Cgroup::create(hierarchies, name, {});
     CHECK(again.has_error());
   }
-  for (const auto& hierarchy : hierarchies) CHECK_FALSE(std::filesystem::exists(hierarchy.parent / name));
+  for (const auto& hierarchy : hierarchies)
+    CHECK_FALSE(std::filesystem::exists(hierarchy.parent / name));
 }

@@ -1,9 +1,8 @@
 #include "sandbox/oci_bundle.hpp"
 
 #include <algorithm>
-#include <string>
-
 #include <doctest/doctest.h>
+#include <string>
 
 #include "sandbox/seccomp.hpp"
 
@@ -21,7 +20,8 @@ BundleSpec some_spec() {
   spec.uid = 1000;
   spec.gid = 1000;
   spec.ids = {0, 1879048192, 65536};
-  spec.mounts = {{"/host/workspace", "/builds/group/project", false}, {"/host/files", "/run/files", true}};
+  spec.mounts = {{"/host/workspace", "/builds/group/project", false},
+                 {"/host/files", "/run/files", true}};
   return spec;
 }
 
@@ -62,12 +62,14 @@ TEST_CASE("bundle: rights are the least that tools need") {
   CHECK(config["process"]["noNewPrivileges"] == true);
   const auto& capabilities = config["process"]["capabilities"]["bounding"];
   CHECK(capabilities.size() == 11);
-  for (const char* dangerous : {"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_PTRACE", "CAP_MKNOD"})
+  for (const char* dangerous :
+       {"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_PTRACE", "CAP_MKNOD"})
     CHECK(std::find(capabilities.begin(), capabilities.end(), dangerous) == capabilities.end());
   CHECK_FALSE(config["process"]["capabilities"].contains("ambient"));
 }
 
-TEST_CASE("bundle: every namespace is the job's own, the network but when the host's is asked for") {
+TEST_CASE(
+    "bundle: every namespace is the job's own, the network but when the host's is asked for") {
   const auto kinds = [](const json& config) {
     std::vector<std::string> names;
     for (const auto& entry : config["linux"]["namespaces"]) names.push_back(entry["type"]);
@@ -103,13 +105,15 @@ TEST_CASE("bundle: /tmp and /dev/shm are bounded") {
   CHECK(has_option(mount_at(config, "/dev/shm"), "size=8192"));
 }
 
-TEST_CASE("seccomp: ordinary calls are allowed, dangerous ones refused, unknown ones do not exist") {
+TEST_CASE(
+    "seccomp: ordinary calls are allowed, dangerous ones refused, unknown ones do not exist") {
   const json profile = seccomp_profile(NestedNamespaces::deny);
   CHECK(profile["defaultErrnoRet"] == 38);
   CHECK(action_for(profile, "openat") == "SCMP_ACT_ALLOW");
   CHECK(action_for(profile, "execve") == "SCMP_ACT_ALLOW");
-  for (const char* call : {"mount", "unshare", "setns", "ptrace", "keyctl", "bpf", "userfaultfd",
-                           "io_uring_setup", "perf_event_open", "kexec_load", "clone3", "clone", "socket"})
+  for (const char* call :
+       {"mount", "unshare", "setns", "ptrace", "keyctl", "bpf", "userfaultfd", "io_uring_setup",
+        "perf_event_open", "kexec_load", "clone3", "clone", "socket"})
     CHECK_MESSAGE(action_for(profile, call) == "SCMP_ACT_ERRNO", call);
   CHECK(profile["architectures"].size() == 1);
 }

@@ -2,6 +2,7 @@
 #include "sandbox/oci_sandbox.hpp"
 
 #include <chrono>
+#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <fstream>
 #include <sched.h>
@@ -11,7 +12,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <doctest/doctest.h>
 
 #include "sandbox/alarm.hpp"
 #include "sandbox/mount.hpp"
@@ -49,8 +49,9 @@ class SandboxFixture {
     fs::create_directories(image / "bin");
     fs::create_directories(image / "tmp");
     fs::copy_file("/bin/busybox", image / "bin/busybox");
-    for (const char* applet : {"sh", "cat", "ls", "id", "sleep", "mkdir", "mv", "touch", "grep", "mount", "stat",
-                               "head", "dd", "kill", "chown", "unshare", "nc", "rm", "true", "setsid", "wc"})
+    for (const char* applet : {"sh",    "cat",     "ls",    "id",   "sleep", "mkdir",  "mv",
+                               "touch", "grep",    "mount", "stat", "head",  "dd",     "kill",
+                               "chown", "unshare", "nc",    "rm",   "true",  "setsid", "wc"})
       fs::create_symlink("busybox", image / "bin" / applet);
     fs::create_directories(image / "old/inner");
     std::ofstream(image / "old/inner/file") << "content\n";
@@ -131,7 +132,8 @@ class SandboxFixture {
 TEST_CASE("sandbox: a command runs as root of a user namespace of its own, with few rights") {
   SandboxFixture sandbox;
   REQUIRE(sandbox.prepare(sandbox.spec()).has_value());
-  const auto ran = sandbox.run("id; cat /proc/self/uid_map; grep -E 'NoNewPrivs|Seccomp:' /proc/self/status; exit 7");
+  const auto ran = sandbox.run(
+      "id; cat /proc/self/uid_map; grep -E 'NoNewPrivs|Seccomp:' /proc/self/status; exit 7");
   REQUIRE_MESSAGE(ran.exit.has_value(), (ran.exit ? "" : ran.exit.error().message));
   CHECK(ran.exit->status.code == 7);
   CHECK(ran.output.find("uid=0") == 0);
@@ -152,13 +154,15 @@ TEST_CASE("sandbox: mounts, namespaces and devices cannot be made") {
   REQUIRE(sandbox.prepare(sandbox.spec()).has_value());
   const auto ran = sandbox.run(
       "mount -t tmpfs none /tmp && echo mounted; unshare -r true && echo unshared; "
-      "echo 1 > /proc/sys/kernel/panic && echo wrote; echo b > /proc/sysrq-trigger && echo trigger; true");
+      "echo 1 > /proc/sys/kernel/panic && echo wrote; echo b > /proc/sysrq-trigger && echo "
+      "trigger; true");
   REQUIRE(ran.exit.has_value());
   for (const char* open : {"mounted", "unshared", "wrote", "trigger\n"})
     CHECK_MESSAGE(ran.output.find(open) == std::string::npos, ran.output);
 }
 
-TEST_CASE("sandbox: folders of the image can be renamed, and what one run wrote the next one sees") {
+TEST_CASE(
+    "sandbox: folders of the image can be renamed, and what one run wrote the next one sees") {
   SandboxFixture sandbox;
   REQUIRE(sandbox.prepare(sandbox.spec()).has_value());
   CHECK(sandbox.run("mv /old /new").exit->status.code == 0);
@@ -183,7 +187,8 @@ TEST_CASE("sandbox: a cancelled command gets TERM, and KILL after its grace") {
   Alarm soon(sandbox.loop.get_executor());
   SUBCASE("one that listens ends by itself") {
     soon.set(300ms, [&] { sandbox.cancellation.request(StopCause::canceled); });
-    const auto ran = sandbox.run("trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.05; done", 60s);
+    const auto ran =
+        sandbox.run("trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.05; done", 60s);
     REQUIRE(ran.exit.has_value());
     CHECK(ran.output.find("bye") != std::string::npos);
     CHECK(ran.exit->status.code == 9);
@@ -213,7 +218,8 @@ TEST_CASE("sandbox: a fork bomb meets the process limit and the next run works")
   auto spec = sandbox.spec();
   spec.limits.pids = 32;
   REQUIRE(sandbox.prepare(std::move(spec)).has_value());
-  const auto ran = sandbox.run("i=0; while [ $i -lt 100 ]; do sleep 20 & i=$((i+1)); done; echo all");
+  const auto ran =
+      sandbox.run("i=0; while [ $i -lt 100 ]; do sleep 20 & i=$((i+1)); done; echo all");
   REQUIRE(ran.exit.has_value());
   CHECK(ran.output.find("all") == std::string::npos);
   CHECK(sandbox.run("echo next").output == "next\n");

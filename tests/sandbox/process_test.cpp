@@ -2,13 +2,13 @@
 
 #include <chrono>
 #include <csignal>
+#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <string>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <doctest/doctest.h>
 
 #include "sandbox/alarm.hpp"
 
@@ -61,7 +61,8 @@ TEST_CASE("process: the environment is exactly what was given") {
 TEST_CASE("process: descriptors arrive under their numbers, and no others are inherited") {
   auto file = memory_file("test", "through a descriptor");
   REQUIRE(file.has_value());
-  const Descriptor inheritable(::open("/etc/hostname", O_RDONLY));  // deliberately not close-on-exec
+  const Descriptor inheritable(
+      ::open("/etc/hostname", O_RDONLY));  // deliberately not close-on-exec
   ProcessSpec spec;
   spec.extra_fds = {{file->get(), 9}};
   const auto output = shell("cat <&9; echo; ls -l /proc/self/fd", {}, spec);
@@ -72,7 +73,8 @@ TEST_CASE("process: descriptors arrive under their numbers, and no others are in
 
 TEST_CASE("process: a deadline ends the whole group, children that ignore TERM included") {
   const auto begin = std::chrono::steady_clock::now();
-  const auto output = shell("trap '' TERM; sleep 100 & wait; sleep 100", {.deadline = 100ms, .grace = 100ms});
+  const auto output =
+      shell("trap '' TERM; sleep 100 & wait; sleep 100", {.deadline = 100ms, .grace = 100ms});
   REQUIRE(output.has_error());
   CHECK(output.error().code == ErrorCode::timed_out);
   CHECK(std::chrono::steady_clock::now() - begin < 20s);

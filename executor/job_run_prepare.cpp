@@ -1,0 +1,240 @@
+#include <array>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "config/ref_name.hpp"
+#include "config/units.hpp"
+#include "executor/job_environment.hpp"
+#include "executor/job_run.hpp"
+#include "executor/publication_guard.hpp"
+#include "sandbox/mount.hpp"
+
+namespace flow_runner {
+using nlohmann::json;
+
+asio::awaitable<Result<ImageFacts>> JobRun::ensure_image(Cancellation& cancellation) {
+  FR_CO_TRY(const auto reference, ImageReference::parse(job_.flow.image.name));
+  FR_CO_TRY(const ImageStore store, ImageStore::open(context_.state.images()));
+  PullOptions options;
+  options.auth_file = job_.registry_auth_file;
+  options.ca_file = job_.ca_file;
+  options.timeout = job_.limits.pull_timeout;
+  options.on_progress = [this](std::string_view text) { progress("image", text); };
+  const auto asked = job_.pull_policy ? job_.pull_policy : job_.flow.image.pull_policy;
+  FR_CO_TRY(auto image, co_await store.ensure(reference, effective_pull_policy(asked, reference),
+                                              options, cancellation));
+  image_lease_.emplace(std::move(image.lease));
+  co_return std::move(image.facts);
+}
+
+asio::awaitable<Result<PreparedRepository>> JobRun::prepare_repository(Cancellation& cancellation) {
+  RepositoryOptions options;
+  options.git_worker = context_.git_worker;
+  options.ca_file = job_.ca_file;
+  options.on_progress = [this](std::string_view text) { progress("workspace", text); };
+  options.sanitize = [this](std::string_view text) { return masked(text); };
+  FR_CO_TRY(const auto ref, full_ref(job_.publish.workload_ref));
+  record_.ref = ref;
+  RepositoryCache cache(context_.state.repositories());
+  co_return co_await cache.prepare(job_.repository, ref, job_.source, options, cancellation);
+}
+
+JobRun::Stage JobRun::prepare_inputs() {
+  using namespace asio::experimental::awaitable_operators;
+  journal("image", {{"image", job_.flow.image.name}});
+  // Image and repository come from different places: side by side. The first failure ends the
+  // other.
+  Cancellation both;
+  const auto stop_link = cancellation_.on_request([&](StopCause cause) { both.request(cause); });
+  const auto kill_link = cancellation_.on_kill([&](StopCause) { both.kill_now(); });
+  std::optional<bool> image_failed_first;
+  const auto timed = [&](auto work, std::optional<std::int64_t>& time,
+                         bool is_image) -> decltype(work) {
+    const Stopwatch watch;
+    auto outcome = co_await std::move(work);
+    time = watch.milliseconds();
+    if (!outcome && !image_failed_first) {
+      image_failed_first = is_image;
+      both.request(StopCause::canceled);
+    }
+    co_return outcome;
+  };
+  auto [image, repository] =
+      co_await (timed(ensure_image(both), result_.timings.image_ms, true) &&
+                timed(prepare_repository(both), result_.timings.workspace_ms, false));
+  if (image_failed_first == true) co_return fail(JobCause::image_pull_failure, image.error());
+  if (image_failed_first == false) co_return fail(JobCause::workspace_failure, repository.error());
+  image_ = std::move(*image);
+  repository_ = std::move(*repository);
+  result_.image_name = image_->name;
+  result_.image_digest = image_->digest;
+  result_.base = repository_->commit;
+  if (job_.publish.mode != PublishMode::none) {
+    const auto target = allowed_target(job_.publish, repository_->default_branch);
+    if (!target) co_return fail(JobCause::publish_refused, target.error());
+  }
+  const SnapshotInfo& snapshot = repository_->snapshot;
+  if (!snapshot.submodules.empty())
+    warn("submodules are not filled in: " + snapshot.submodules.front() +
+         (snapshot.submodules.size() > 1 ? " and others" : ""));
+  if (snapshot.lfs) warn("Git LFS files are not filled in: the job sees their pointers");
+  co_return true;
+}
+
+JobRun::Stage JobRun::prepare_workspace() {
+  const Stopwatch watch;
+  auto ids = IdRange::acquire(context_.state.id_ranges());
+  if (!ids) co_return fail(JobCause::system_failure, ids.error());
+  ids_.emplace(std::move(*ids));
+  const auto user = resolve_user(image_->layers, image_->user);
+  if (!user) co_return fail(JobCause::image_refused, user.error());
+  user_ = *user;
+
+  record_.mirror = repository_->mirror;
+  record_.base = repository_->commit;
+  record_.snapshot_layers = repository_->layers;
+  record_.owner_uid = ids_->base() + user_.uid;
+  record_.owner_gid = ids_->base() + user_.gid;
+  const bool remote = repository_->url.starts_with("http");
+  WorkspaceSpec spec{
+      .snapshot_layers = record_.snapshot_layers,
+      .overlay = context_.directory.overlay() / "workspace",
+      .scratch = context_.scratch / "workspace",
+      .commit = record_.base,
+      .url = remote ? repository_->url : std::string(),
+      .default_branch = repository_->default_branch,
+      .default_tip = repository_->default_tip,
+      .workload_ref = record_.ref,
+      .workload_tip = repository_->workload_tip,
+      .shallow_file = repository_->shallow ? record_.mirror / "shallow" : std::filesystem::path(),
+      .owner_uid = record_.owner_uid,
+      .owner_gid = record_.owner_gid};
+  if (::mkdir(spec.scratch.c_str(), 0711) != 0)
+    co_return fail(JobCause::system_failure, errno_error("cannot make " + spec.scratch.string()));
+  if (const auto created = Workspace::create(spec); !created)
+    co_return fail(JobCause::workspace_failure, created.error());
+  journal("workspace", to_json(record_));
+  auto workspace = Workspace::mount(spec);
+  if (!workspace) co_return fail(JobCause::workspace_failure, workspace.error());
+  workspace_.emplace(std::move(*workspace));
+  result_.timings.workspace_ms = result_.timings.workspace_ms.value_or(0) + watch.milliseconds();
+  co_return true;
+}
+
+JobRun::Stage JobRun::prepare_sandbox() {
+  const Stopwatch watch;
+  journal("sandbox");
+  const auto scratch = context_.scratch;
+  const auto root_overlay = context_.directory.overlay() / "root";
+  for (const auto& [folder, mode] : {std::pair(scratch / "sandbox", 0711U),
+                                     {scratch / "files", 0755U},
+                                     {scratch / "objects", 0755U},
+                                     {root_overlay, 0700U}})
+    if (::mkdir(folder.c_str(), mode) != 0)
+      co_return fail(JobCause::system_failure, errno_error("cannot make " + folder.string()));
+
+  const ImageEnvironment environment{image_->env, user_.home, record_.owner_uid, record_.owner_gid};
+  if (const auto written = write_job_files(scratch / "files", job_, variables_, environment);
+      !written)
+    co_return fail(JobCause::system_failure, written.error());
+  const auto map =
+      make_id_map({::geteuid(), record_.owner_uid, 1}, {::getegid(), record_.owner_gid, 1});
+  if (!map) co_return fail(JobCause::sandbox_refused, map.error());
+  if (const auto mounted = mount_id_mapped(record_.mirror / "objects", scratch / "objects",
+                                           map->get(), BindMode::read_only);
+      !mounted)
+    co_return fail(JobCause::workspace_failure, mounted.error());
+
+  SandboxSpec spec;
+  spec.id = job_.id;
+  spec.scratch = scratch / "sandbox";
+  spec.root_overlay = root_overlay;
+  spec.image_layers = image_->layers;
+  spec.uid = user_.uid;
+  spec.gid = user_.gid;
+  spec.groups = user_.groups;
+  spec.mounts = {{workspace_->merged(), project_directory(), false},
+                 {scratch / "files", job_files_in_container, true},
+                 {scratch / "objects", objects_in_container, true}};
+  spec.ids = &*ids_;
+  spec.limits = {job_.limits.memory_bytes, job_.limits.pids, job_.limits.cpus};
+  spec.tmp_bytes = job_.limits.tmp_bytes;
+  spec.network = job_.network;
+  sandbox_.emplace(context_.state.root / "runtime.json");
+  if (const auto prepared = co_await sandbox_->prepare(std::move(spec), cancellation_); !prepared)
+    co_return fail(JobCause::sandbox_refused, prepared.error());
+  result_.layers = sandbox_->layers();
+  result_.timings.sandbox_ms = watch.milliseconds();
+  co_return true;
+}
+
+asio::awaitable<std::uint64_t> JobRun::read_output(asio::posix::stream_descriptor& pipe) {
+  std::array<char, 65536> buffer;
+  std::uint64_t total = 0;
+  while (true) {
+    boost::system::error_code error;
+    const std::size_t n = co_await pipe.async_read_some(
+        asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return total;
+    log_->script_output({buffer.data(), n});
+    total += n;
+  }
+}
+
+JobRun::Stage JobRun::run_script() {
+  using namespace asio::experimental::awaitable_operators;
+  const Stopwatch watch;
+  const ImageFiles files(image_->layers);
+  const auto shell = files.find_program(
+      {"/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/bin/sh", "/usr/bin/sh"});
+  if (!shell || shell->empty())
+    co_return fail(JobCause::image_refused,
+                   {ErrorCode::invalid_input,
+                    "image " + image_->name + " has neither bash nor sh; commands need a shell"});
+  auto pipe = make_pipe();
+  if (!pipe) co_return fail(JobCause::system_failure, pipe.error());
+  journal("script");
+  progress("script", "");
+  const auto executor = co_await asio::this_coro::executor;
+  asio::posix::stream_descriptor output(executor, pipe->read.release());
+  SandboxCommand command;
+  command.argv = {*shell, std::string(job_files_in_container) + "/script"};
+  command.environment = build_environment(
+      job_, variables_, {image_->env, user_.home, record_.owner_uid, record_.owner_gid},
+      project_directory());
+  command.working_directory = project_directory();
+  command.output_fd = pipe->write.get();
+  command.grace = job_.limits.grace;
+  const auto run_and_close = [&]() -> asio::awaitable<Result<SandboxExit>> {
+    auto exit = co_await sandbox_->run(std::move(command), cancellation_);
+    pipe->write.close();
+    co_return exit;
+  };
+  auto [exit, bytes] = co_await (run_and_close() && read_output(output));
+  result_.timings.script_ms = watch.milliseconds();
+  if (!exit) co_return fail(JobCause::sandbox_refused, exit.error());
+  log_->end_script();
+  result_.exit_code = exit->status.code;
+  journal("script_ended", {{"exit_code", exit->status.code}});
+  if (const auto stop = cancellation_.requested())
+    co_return fail(cause_of(*stop),
+                   {ErrorCode::cancelled, *stop == StopCause::timeout
+                                              ? "the job was stopped after its time limit of " +
+                                                    format_duration(job_.limits.timeout)
+                                              : std::string("the job was cancelled")});
+  if (exit->status.success()) co_return true;
+  if (exit->oom_kills > 0)
+    co_return fail(
+        JobCause::resource_exhausted,
+        {ErrorCode::denied, "the job's memory limit of " + format_bytes(job_.limits.memory_bytes) +
+                                " was reached; raise it with --memory"});
+  co_return fail(JobCause::script_failure,
+                 {ErrorCode::invalid_input,
+                  "the script ended with exit code " + std::to_string(exit->status.code)});
+}
+
+}  // namespace flow_runner
