@@ -41,7 +41,9 @@ class FinalTree {
     return edit_.write();
   }
 
-  Result<void> report(std::vector<std::string>& warnings) {
+  /// Fills in all but the tree.
+  Result<void> report(FinalTreeAnswer& answer) {
+    auto& warnings = answer.warnings;
     NamedPaths nested;
     for (const auto& folder : request_.listing.nested_repositories) {
       FR_TRY(const bool ignored, ignore_.ignored(folder, FileKind::folder));
@@ -60,6 +62,10 @@ class FinalTree {
                           std::to_string(request_.max_total_bytes) + " bytes for all files",
                       warnings);
     too_deep.report("left out, for paths in it have more than 4095 bytes", warnings);
+    hidden_.report("the workspace has a sparse checkout, so missing files do not count as deleted",
+                   warnings);
+    answer.left_out =
+        !in_submodule_.empty() || !dot_git_.empty() || !too_large_.empty() || !too_deep.empty();
     return {};
   }
 
@@ -124,7 +130,9 @@ class FinalTree {
     }
     switch (facts.kind) {
       case FileKind::absent:
-        return edit_.remove(path);
+        if (request_.missing == Missing::deleted) return edit_.remove(path);
+        if (before) hidden_.add(path);
+        return {};
       case FileKind::folder:
         if (before && before->mode != EntryMode::tree) return edit_.remove(path);
         return {};
@@ -207,6 +215,7 @@ class FinalTree {
   NamedPaths special_;
   NamedPaths dot_git_;
   NamedPaths too_large_;
+  NamedPaths hidden_;
 };
 
 }  // namespace
@@ -233,12 +242,13 @@ void NamedPaths::report(std::string_view words, std::vector<std::string>& warnin
   warnings.push_back(std::move(sentence));
 }
 
-Result<ObjectId> make_final_tree(Quarantine& quarantine, const WorkspaceView& merged,
-                                 FinalTreeRequest request, std::vector<std::string>& warnings) {
+Result<FinalTreeAnswer> make_final_tree(Quarantine& quarantine, const WorkspaceView& merged,
+                                        FinalTreeRequest request) {
   FinalTree final_tree(quarantine, merged, std::move(request));
-  FR_TRY(const ObjectId tree, final_tree.make());
-  FR_CHECK(final_tree.report(warnings));
-  return tree;
+  FinalTreeAnswer answer;
+  FR_TRY(answer.tree, final_tree.make());
+  FR_CHECK(final_tree.report(answer));
+  return answer;
 }
 
 }  // namespace flow_runner

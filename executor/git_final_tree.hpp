@@ -23,10 +23,17 @@ class NamedPaths {
   void add(std::string_view path);
   /// Adds "<words>: 'a', 'b' and 3 more" to `warnings`, if there is a path.
   void report(std::string_view words, std::vector<std::string>& warnings) const;
+  [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
 
  private:
   std::vector<std::string> named_;
   std::size_t count_ = 0;
+};
+
+/// What a path that is in git's tree and not in the workspace means.
+enum class Missing {
+  deleted,
+  hidden,  ///< a sparse checkout may have taken it away: it stays in the tree
 };
 
 struct FinalTreeRequest {
@@ -34,13 +41,20 @@ struct FinalTreeRequest {
   std::optional<ObjectId> tracked_tree;  ///< paths in it count as tracked too
   UpperListing listing;                  ///< from the upper folder
   std::vector<std::string> more_paths;   ///< to be looked at beside the listing
+  Missing missing = Missing::deleted;
   std::uint64_t max_file_bytes = 0;
   std::uint64_t max_total_bytes = 0;  ///< of the files read
 };
 
+struct FinalTreeAnswer {
+  ObjectId tree;
+  std::vector<std::string> warnings;  ///< sentences that name what was passed over
+  bool left_out = false;  ///< content was passed over that is nowhere else than in the workspace
+};
+
 /// Writes the tree and its new blobs to the quarantine. Files that cannot be taken (FIFOs, files in
-/// a submodule, over a limit, named like `.git`) are named in `warnings`; no content is converted.
-Result<ObjectId> make_final_tree(Quarantine& quarantine, const WorkspaceView& merged,
-                                 FinalTreeRequest request, std::vector<std::string>& warnings);
+/// a submodule, over a limit, named like `.git`) are named in warnings; no content is converted.
+Result<FinalTreeAnswer> make_final_tree(Quarantine& quarantine, const WorkspaceView& merged,
+                                        FinalTreeRequest request);
 
 }  // namespace flow_runner

@@ -185,6 +185,7 @@ json to_json(const ChangeSet& set) {
       .value("changes", changes_to_json(set.changes))
       .value("kept_refs", kept)
       .texts("warnings", set.warnings)
+      .value("left_out", set.left_out)
       .text("repository_broken", set.repository_broken)
       .done();
 }
@@ -200,6 +201,7 @@ Result<ChangeSet> from_json(const json& object) {
       .list("changes", set.changes, change_from_json)
       .list("kept_refs", set.kept_refs, kept_ref_from_json)
       .value("warnings", set.warnings)
+      .value("left_out", set.left_out)
       .value("repository_broken", set.repository_broken)
       .done(set);
 }

@@ -101,6 +101,8 @@ struct ChangeSet {
   /// the agent's HEAD when it does not descend from base, its other branches and its stash.
   std::vector<std::pair<std::string, std::string>> kept_refs;  ///< {refs/…, commit}
   std::vector<std::string> warnings;                           ///< sentences for the log
+  /// Files were passed over (named in warnings) that exist nowhere else: the workspace must stay.
+  bool left_out = false;
   /// Not empty: the agent's repository could not be read as one; the tree was taken, a push must
   /// not happen. Says why.
   std::string repository_broken;

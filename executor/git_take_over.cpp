@@ -153,11 +153,15 @@ class TakeOver {
                             .tracked_tree = on_agent ? std::nullopt : agent_.head_tree,
                             .listing = std::move(listing_),
                             .more_paths = {},
+                            .missing = agent_.sparse_checkout ? Missing::hidden : Missing::deleted,
                             .max_file_bytes = request_.max_object_bytes,
                             .max_total_bytes = request_.max_total_bytes};
     if (on_agent) wanted.more_paths = std::move(head_paths_);
-    FR_TRY(const ObjectId tree,
-           make_final_tree(quarantine_, merged_, std::move(wanted), changes_.warnings));
+    FR_TRY(const FinalTreeAnswer answer, make_final_tree(quarantine_, merged_, std::move(wanted)));
+    const ObjectId tree = answer.tree;
+    changes_.left_out = answer.left_out;
+    changes_.warnings.insert(changes_.warnings.end(), answer.warnings.begin(),
+                             answer.warnings.end());
     head_ = parent;
     if (on_agent) {
       for (const auto& id : agent_.commits) changes_.agent_commits.push_back(id.hex());
@@ -208,13 +212,6 @@ class TakeOver {
           std::string(agent_.commits.empty()
                           ? ""
                           : ", its own commits are kept as refs/flow-runner/agent-head"));
-    }
-    const bool deletes =
-        std::any_of(changes_.changes.begin(), changes_.changes.end(),
-                    [](const Change& change) { return change.status == ChangeStatus::deleted; });
-    if (agent_.sparse_checkout && deletes) {
-      warnings.emplace_back(
-          "the workspace has a sparse checkout; files that it left out count as deleted");
     }
   }
 

@@ -23,6 +23,11 @@ JobRun::Stage JobRun::handle_changes() {
                    {taken.error().code, "the changes could not be read: " + taken.error().message});
   }
   for (const auto& warning : taken->changes.warnings) warn(warning);
+  if (taken->changes.left_out) {
+    unsaved_ = true;
+    say("The job's workspace stays in " + context_.directory.overlay().string() +
+        ", for it holds what could not be taken over");
+  }
   result_.changes = taken->changes.changes;
   if (changed_nothing(taken->changes)) {
     say("The job changed nothing; nothing is published.");

@@ -11,6 +11,9 @@ namespace {
 
 using std::chrono::system_clock;
 
+// Nanoseconds in 64 bits end in the year after.
+constexpr int last_year = 2261;
+
 std::optional<int> digits(std::string_view text, std::size_t at, std::size_t count) {
   if (text.size() < at + count) return std::nullopt;
   int value = 0;
@@ -30,10 +33,7 @@ Error malformed(std::string_view text) {
 
 std::string format_timestamp(system_clock::time_point at) {
   using namespace std::chrono;
-  constexpr sys_days first{year{1970} / 1 / 1};
-  constexpr sys_days last{year{10000} / 1 / 1};
-  auto millis = floor<milliseconds>(at);
-  millis = std::clamp<sys_time<milliseconds>>(millis, first, last - milliseconds(1));
+  const auto millis = std::max<sys_time<milliseconds>>(floor<milliseconds>(at), {});
   const auto day = floor<days>(millis);
   const year_month_day date{day};
   const hh_mm_ss time{millis - day};
@@ -55,7 +55,8 @@ Result<system_clock::time_point> parse_timestamp(std::string_view text) {
     return malformed(text);
   const year_month_day date{year{*y}, month{static_cast<unsigned>(*mon)},
                             day{static_cast<unsigned>(*d)}};
-  if (!date.ok() || *y < 1970 || *h > 23 || *min > 59 || *s > 60) return malformed(text);
+  if (!date.ok() || *y < 1970 || *y > last_year || *h > 23 || *min > 59 || *s > 60)
+    return malformed(text);
 
   std::string_view rest = text.substr(19);
   std::int64_t nanos = 0;

@@ -10,11 +10,11 @@
 
 namespace flow_runner {
 
-/// "2026-11-22T14:30:12.345Z"; what lies outside the years 1970 to 9999 is clamped to them.
+/// "2026-11-22T14:30:12.345Z"; a time before 1970 becomes its first moment.
 std::string format_timestamp(std::chrono::system_clock::time_point at);
 
-/// The inverse; the fraction may be absent or have up to nine digits. Other zones than Z are
-/// refused.
+/// The inverse, for the years 1970 to 2261; the fraction may be absent or have up to nine digits.
+/// Other zones than Z are refused.
 Result<std::chrono::system_clock::time_point> parse_timestamp(std::string_view text);
 
 }  // namespace flow_runner

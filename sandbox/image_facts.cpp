@@ -58,7 +58,8 @@ Result<fs::path> layer_folder(const std::string& given, const fs::path& storage)
   const fs::path resolved = fs::canonical(given, error);
   const fs::path overlay = error ? fs::path() : fs::canonical(storage / "overlay", error);
   if (error) return Error{ErrorCode::not_found, "the layer " + given + " is not there"};
-  const auto [end, rest] = std::mismatch(overlay.begin(), overlay.end(), resolved.begin(), resolved.end());
+  const auto [end, rest] =
+      std::mismatch(overlay.begin(), overlay.end(), resolved.begin(), resolved.end());
   if (end != overlay.end() || rest == resolved.end())
     return Error{ErrorCode::internal, "the layer " + given + " is outside of the image store"};
   return resolved;
@@ -98,7 +99,8 @@ Result<ImageFacts> facts_of(const json& image, std::string_view name, const fs::
   ImageFacts facts;
   facts.name = name;
   FR_TRY(facts.id, text_field(image, "Id", name));
-  if (!is_image_id(facts.id)) return Error{ErrorCode::internal, "podman gives an image a strange id"};
+  if (!is_image_id(facts.id))
+    return Error{ErrorCode::internal, "podman gives an image a strange id"};
   FR_TRY(facts.digest, text_field(image, "Digest", name));
   FR_TRY(facts.created, text_field(image, "Created", name));
   FR_TRY(facts.layers, layer_folders(image, storage, name));
@@ -122,11 +124,16 @@ Result<ImageFacts> facts_of(const json& image, std::string_view name, const fs::
 json to_json(const ImageFacts& facts) {
   json layers = json::array();
   for (const fs::path& layer : facts.layers) layers.push_back(layer.string());
-  return {{"name", facts.name},         {"id", facts.id},
-          {"digest", facts.digest},     {"layers", std::move(layers)},
-          {"env", facts.env},           {"user", facts.user},
-          {"entrypoint", facts.entrypoint}, {"cmd", facts.cmd},
-          {"created", facts.created},   {"working_dir", facts.working_dir}};
+  return {{"name", facts.name},
+          {"id", facts.id},
+          {"digest", facts.digest},
+          {"layers", std::move(layers)},
+          {"env", facts.env},
+          {"user", facts.user},
+          {"entrypoint", facts.entrypoint},
+          {"cmd", facts.cmd},
+          {"created", facts.created},
+          {"working_dir", facts.working_dir}};
 }
 
 ImageFacts from_json(const json& value) {

@@ -1,4 +1,5 @@
-// ImageFacts: what a job needs to know of an image, and a cache of it that is checked without podman.
+// ImageFacts: what a job needs to know of an image, and a cache of it that is checked without
+// podman.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +13,17 @@
 
 namespace flow_runner {
 
-/// One image of the store. All but `layers` comes from the image's author: untrusted, but of the shapes that
-/// are stated here.
+/// One image of the store. All but `layers` comes from the image's author: untrusted, but of the
+/// shapes that are stated here.
 struct ImageFacts {
   std::string name;    ///< under which the store knows it: docker.io/library/node:22
   std::string id;      ///< 64 hex digits, of the configuration
   std::string digest;  ///< sha256:…, of the manifest; empty when the store has none
-  std::vector<std::filesystem::path> layers;  ///< the layers' diff folders, bottom first, absolute; 1 to 500
-  std::vector<std::string> env;               ///< NAME=value, no NUL
-  std::string user;                           ///< for resolve_user(); empty: root
-  std::string working_dir;                    ///< absolute; `/` when the image names none
+  std::vector<std::filesystem::path>
+      layers;                    ///< the layers' diff folders, bottom first, absolute; 1 to 500
+  std::vector<std::string> env;  ///< NAME=value, no NUL
+  std::string user;              ///< for resolve_user(); empty: root
+  std::string working_dir;       ///< absolute; `/` when the image names none
   std::vector<std::string> entrypoint;
   std::vector<std::string> cmd;
   std::string created;  ///< as the image says, RFC 3339
@@ -29,9 +31,9 @@ struct ImageFacts {
   bool operator==(const ImageFacts&) const = default;
 };
 
-/// Reads the answer of `podman image inspect NAME` about one image. Short links of the store (`l/…`) are
-/// resolved, and each layer must be a folder below `storage`. Errors: invalid_input for an image that
-/// cannot be run as it is, internal for an answer of an unknown form.
+/// Reads the answer of `podman image inspect NAME` about one image. Short links of the store
+/// (`l/…`) are resolved, and each layer must be a folder below `storage`. Errors: invalid_input for
+/// an image that cannot be run as it is, internal for an answer of an unknown form.
 Result<ImageFacts> parse_image_inspection(std::string_view json, std::string_view name,
                                           const std::filesystem::path& storage);
 
@@ -46,8 +48,8 @@ struct StoreStamp {
   bool operator==(const StoreStamp&) const = default;
 };
 
-/// One file per key. An entry counts only while the store has the stamp that it was written with and all
-/// layers are there; whatever is unreadable is a miss.
+/// One file per key. An entry counts only while the store has the stamp that it was written with
+/// and all layers are there; whatever is unreadable is a miss.
 class FactsCache {
  public:
   FactsCache(std::filesystem::path folder, std::filesystem::path storage);

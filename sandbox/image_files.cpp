@@ -29,7 +29,8 @@ std::string shown(std::string_view path) {
   return out;
 }
 
-/// Opens `relative` below `layer` without passing any link, mount or way out; errno in the Error's place.
+/// Opens `relative` below `layer` without passing any link, mount or way out; errno in the Error's
+/// place.
 Descriptor open_in_layer(const std::filesystem::path& layer, const std::string& relative,
                          std::uint64_t flags) {
   const Descriptor root(::open(layer.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -76,7 +77,8 @@ void push_front_parts(std::deque<std::string>& pending, std::string_view path) {
 
 }  // namespace
 
-/// A folder on the way: its name, and the layers (indices, topmost first) whose folders are merged in it.
+/// A folder on the way: its name, and the layers (indices, topmost first) whose folders are merged
+/// in it.
 struct ImageFiles::Level {
   std::string name;
   std::vector<std::size_t> layers;
@@ -128,7 +130,8 @@ Result<ImageFiles::Child> ImageFiles::child(const std::vector<Level>& parents,
 
 Result<ImageFile> ImageFiles::lookup(std::string_view path) const {
   if (path.size() >= max_path || path.find('\0') != std::string_view::npos)
-    return Error{ErrorCode::invalid_input, "a path in the image is longer than 4095 bytes or has a NUL"};
+    return Error{ErrorCode::invalid_input,
+                 "a path in the image is longer than 4095 bytes or has a NUL"};
   std::vector<Level> levels(1);
   for (std::size_t i = 0; i < layers_.size(); ++i) levels.front().layers.push_back(i);
   std::deque<std::string> pending;
@@ -140,9 +143,11 @@ Result<ImageFile> ImageFiles::lookup(std::string_view path) const {
     const std::string name = std::move(pending.front());
     pending.pop_front();
     if (step >= max_steps)
-      return Error{ErrorCode::invalid_input, "a path in the image needs more than 1024 steps: " + shown(path)};
+      return Error{ErrorCode::invalid_input,
+                   "a path in the image needs more than 1024 steps: " + shown(path)};
     if (last)
-      return Error{ErrorCode::not_found, "the image has no " + shown(path) + ": a part of it is no folder"};
+      return Error{ErrorCode::not_found,
+                   "the image has no " + shown(path) + ": a part of it is no folder"};
     if (name == "..") {
       if (levels.size() > 1) levels.pop_back();
       continue;

@@ -25,7 +25,8 @@ Result<std::optional<Descriptor>> try_file_lock(const std::filesystem::path& fil
       return errno_error("cannot lock " + file.string());
     }
     // Whoever removed the file held its lock: what was locked here may be a file without a name.
-    struct stat ours {}, named {};
+    struct stat ours {
+    }, named{};
     if (::fstat(lock.get(), &ours) == 0 && ::stat(file.c_str(), &named) == 0 &&
         ours.st_ino == named.st_ino && ours.st_dev == named.st_dev)
       return std::optional<Descriptor>(std::move(lock));
@@ -45,8 +46,7 @@ asio::awaitable<Result<Descriptor>> file_lock(std::filesystem::path file, LockKi
     if (cancellation.requested())
       co_return Error{ErrorCode::cancelled, "waiting for " + what + " was cancelled"};
     const auto now = std::chrono::steady_clock::now();
-    if (now >= deadline)
-      co_return Error{ErrorCode::timed_out, "waited too long for " + what};
+    if (now >= deadline) co_return Error{ErrorCode::timed_out, "waited too long for " + what};
     timer.expires_at(std::min(now + pause, deadline));
     boost::system::error_code ignored;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

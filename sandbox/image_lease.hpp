@@ -14,8 +14,8 @@
 
 namespace flow_runner {
 
-/// A shared lock on one image: while any process holds one, no prune removes the image. Ends with the object
-/// or the process. Making it records the time of use.
+/// A shared lock on one image: while any process holds one, no prune removes the image. Ends with
+/// the object or the process. Making it records the time of use.
 class ImageLease {
  public:
   ImageLease() = default;  ///< of nothing
@@ -27,11 +27,12 @@ class ImageLease {
 
 enum class LockKind { shared, exclusive };
 
-/// flock(2) on the file, which is made when missing. Absent: somebody holds it. Survives that the file is
-/// removed by its exclusive holder meanwhile.
+/// flock(2) on the file, which is made when missing. Absent: somebody holds it. Survives that the
+/// file is removed by its exclusive holder meanwhile.
 Result<std::optional<Descriptor>> try_file_lock(const std::filesystem::path& file, LockKind kind);
 
-/// Waits for the lock without blocking the loop. timed_out names `what`; cancelled by the cancellation.
+/// Waits for the lock without blocking the loop. timed_out names `what`; cancelled by the
+/// cancellation.
 boost::asio::awaitable<Result<Descriptor>> file_lock(std::filesystem::path file, LockKind kind,
                                                      std::chrono::steady_clock::time_point deadline,
                                                      std::string what, Cancellation& cancellation);

@@ -9,7 +9,8 @@ namespace flow_runner {
 namespace {
 
 constexpr std::size_t max_reference = 512;
-constexpr std::size_t max_name = 255;  // of registry and repository together, in the distribution spec
+constexpr std::size_t max_name =
+    255;  // of registry and repository together, in the distribution spec
 
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
@@ -107,8 +108,8 @@ Result<void> check_tag(std::string_view text, std::string_view tag) {
   if (tag.size() > 128) return wrong(text, "the tag is longer than 128 characters");
   if (!is_alnum(tag.front()) && tag.front() != '_')
     return wrong(text, "the tag must begin with a letter, a digit or _");
-  if (!std::ranges::all_of(
-          tag, [](char c) { return is_alnum(c) || c == '_' || c == '.' || c == '-'; }))
+  if (!std::ranges::all_of(tag,
+                           [](char c) { return is_alnum(c) || c == '_' || c == '.' || c == '-'; }))
     return wrong(text, "the tag '" + shown(tag) + "' may hold letters, digits and _ . - only");
   return {};
 }
@@ -140,8 +141,7 @@ std::size_t tag_colon(std::string_view name) {
 
 std::string complete_pattern(std::string_view name) {
   const std::size_t slash = name.find('/');
-  if (slash == std::string_view::npos)
-    return "docker.io/library/" + std::string(name);
+  if (slash == std::string_view::npos) return "docker.io/library/" + std::string(name);
   const std::string_view first = name.substr(0, slash);
   if (first == "*" || first == "**" || looks_like_registry(first)) return std::string(name);
   return "docker.io/" + std::string(name);

@@ -1,12 +1,11 @@
 #include "sandbox/image_store.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <charconv>
 
 #include <boost/asio/this_coro.hpp>
 
@@ -66,8 +65,8 @@ std::string local_name(const ImageReference& reference) {
   return local.pull_name();
 }
 
-/// The start of the last successful pull, as the pull lock's file says; asked_at is earlier than it when
-/// somebody else has pulled since.
+/// The start of the last successful pull, as the pull lock's file says; asked_at is earlier than it
+/// when somebody else has pulled since.
 bool pulled_since(int lock, system_clock::time_point asked_at) {
   const auto text = read_all(lock, 64, "pull lock");
   std::int64_t at = 0;
@@ -92,9 +91,10 @@ ImageStore::ImageStore(fs::path images)
 Result<ImageStore> ImageStore::open(const fs::path& images) {
   const std::string text = images.string();
   if (!images.is_absolute() || text.find_first_of(":,\\\n") != std::string::npos)
-    return Error{ErrorCode::invalid_input,
-                 "the image folder " + text +
-                     " must be absolute and without ':', ',' and '\\': overlay mounts cannot take it"};
+    return Error{
+        ErrorCode::invalid_input,
+        "the image folder " + text +
+            " must be absolute and without ':', ',' and '\\': overlay mounts cannot take it"};
   std::error_code error;
   if (!fs::is_directory(images / "tmp", error)) {
     for (const char* name : {"", "storage", "facts", "locks", "tmp"}) {
@@ -102,8 +102,9 @@ Result<ImageStore> ImageStore::open(const fs::path& images) {
       fs::create_directories(folder, error);
       if (!error) fs::permissions(folder, fs::perms::owner_all, error);
       if (error)
-        return Error{error == std::errc::permission_denied ? ErrorCode::denied : ErrorCode::internal,
-                     "cannot make " + folder.string() + ": " + error.message()};
+        return Error{
+            error == std::errc::permission_denied ? ErrorCode::denied : ErrorCode::internal,
+            "cannot make " + folder.string() + ": " + error.message()};
     }
   }
   return ImageStore(images);
@@ -138,8 +139,8 @@ asio::awaitable<Result<LeasedImage>> ImageStore::ensure(ImageReference reference
     FR_CO_CHECK(co_await pull(reference, policy, options, deadline, cancellation));
     pulled = true;
   }
-  co_return Error{ErrorCode::unavailable,
-                  "image " + reference.normalized() + " is removed as soon as it is there; try again"};
+  co_return Error{ErrorCode::unavailable, "image " + reference.normalized() +
+                                              " is removed as soon as it is there; try again"};
 }
 
 asio::awaitable<Result<std::optional<ImageFacts>>> ImageStore::find(
@@ -229,7 +230,8 @@ asio::awaitable<Result<void>> ImageStore::run_pull(ImageReference reference, Pul
   }
   arguments.push_back(reference.pull_name());
 
-  // The job's cancellation and a full disk both stop the pull; which one it was is asked afterwards.
+  // The job's cancellation and a full disk both stop the pull; which one it was is asked
+  // afterwards.
   Cancellation stop;
   const auto on_request = cancellation.on_request([&](StopCause cause) { stop.request(cause); });
   const auto on_kill = cancellation.on_kill([&](StopCause) { stop.kill_now(); });
@@ -254,9 +256,9 @@ asio::awaitable<Result<void>> ImageStore::run_pull(ImageReference reference, Pul
                         format_bytes(options.free_space_floor) + " would be free on the disk of " +
                         images_.string() + "; make room with `flow-runner image prune`"};
   if (!output && output.error().code == ErrorCode::timed_out)
-    co_return Error{ErrorCode::timed_out, "pulling " + reference.normalized() + " took longer than " +
-                                              format_duration(options.timeout) +
-                                              "; raise images.pull_timeout"};
+    co_return Error{ErrorCode::timed_out,
+                    "pulling " + reference.normalized() + " took longer than " +
+                        format_duration(options.timeout) + "; raise images.pull_timeout"};
   if (!output) co_return output.error();
   if (!output->status.success()) co_return registry_error(reference, output->stderr_text);
   co_return Result<void>();

@@ -25,8 +25,10 @@ namespace flow_runner {
 struct PullOptions {
   std::filesystem::path auth_file;  ///< empty: podman's usual places
   std::filesystem::path ca_file;    ///< PEM, trusted beside the system's; empty: none
-  std::chrono::milliseconds timeout = std::chrono::minutes(15);  ///< waiting for another's pull included
-  /// A pull that leaves less than this on the disk is stopped: images have no size limit of their own.
+  std::chrono::milliseconds timeout =
+      std::chrono::minutes(15);  ///< waiting for another's pull included
+  /// A pull that leaves less than this on the disk is stopped: images have no size limit of their
+  /// own.
   std::uint64_t free_space_floor = 1ULL << 30;
   std::function<void(std::string_view)> on_progress;  ///< one line, safe to print
 };
@@ -52,35 +54,37 @@ struct PruneReport {
   std::vector<ListedImage> in_use;  ///< would have gone, but a job has them
 };
 
-/// Safe to use from several processes at once. All work is done by podman, except finding an image that is
-/// known already: that costs a few system calls and no process.
+/// Safe to use from several processes at once. All work is done by podman, except finding an image
+/// that is known already: that costs a few system calls and no process.
 class ImageStore {
  public:
-  /// Makes the folders (0700) below `images`. invalid_input for a path that overlay mounts cannot take.
+  /// Makes the folders (0700) below `images`. invalid_input for a path that overlay mounts cannot
+  /// take.
   static Result<ImageStore> open(const std::filesystem::path& images);
 
   /// The image, pulled as `policy` says (see effective_pull_policy), leased to the caller.
-  /// * A short name (`demo`) that only this host has, as localhost/demo, is used from here whatever the
+  /// * A short name (`demo`) that only this host has, as localhost/demo, is used from here whatever
+  /// the
   ///   policy, and never looked for in a public registry. localhost/… is never pulled.
   /// * `always` and the registry does not answer: the error, not the local copy.
   /// * One pull at a time per image and host; who waited finds it done.
-  /// Errors: not_found, denied (credentials, certificates), unavailable (registry or network; worth another
-  /// try), timed_out, cancelled, invalid_input (an image that cannot be run). Texts carry the registry's
-  /// answer and no credentials.
+  /// Errors: not_found, denied (credentials, certificates), unavailable (registry or network; worth
+  /// another try), timed_out, cancelled, invalid_input (an image that cannot be run). Texts carry
+  /// the registry's answer and no credentials.
   boost::asio::awaitable<Result<LeasedImage>> ensure(ImageReference reference, PullPolicy policy,
                                                      PullOptions options,
                                                      Cancellation& cancellation) const;
 
-  /// Loads a docker-archive or oci-archive under the names that it carries; with a name, a tar of a plain root
-  /// file system under localhost/NAME. Returns the names.
+  /// Loads a docker-archive or oci-archive under the names that it carries; with a name, a tar of a
+  /// plain root file system under localhost/NAME. Returns the names.
   boost::asio::awaitable<Result<std::vector<std::string>>> load(std::filesystem::path file,
                                                                 std::string name,
                                                                 Cancellation& cancellation) const;
 
   boost::asio::awaitable<Result<std::vector<ListedImage>>> list(Cancellation& cancellation) const;
 
-  /// Removes images that were not used for `older_than` (absent: all), and nameless ones, unless a job has
-  /// them; and what dead pulls left behind.
+  /// Removes images that were not used for `older_than` (absent: all), and nameless ones, unless a
+  /// job has them; and what dead pulls left behind.
   boost::asio::awaitable<Result<PruneReport>> prune(std::optional<std::chrono::seconds> older_than,
                                                     Cancellation& cancellation) const;
 
@@ -91,8 +95,8 @@ class ImageStore {
 
   boost::asio::awaitable<Result<std::optional<ImageFacts>>> find(ImageReference reference,
                                                                  Cancellation& cancellation) const;
-  boost::asio::awaitable<Result<std::optional<ImageFacts>>> inspect(std::string name,
-                                                                    Cancellation& cancellation) const;
+  boost::asio::awaitable<Result<std::optional<ImageFacts>>> inspect(
+      std::string name, Cancellation& cancellation) const;
   boost::asio::awaitable<Result<std::optional<LeasedImage>>> lease(
       ImageFacts facts, std::chrono::steady_clock::time_point deadline,
       Cancellation& cancellation) const;
@@ -100,9 +104,9 @@ class ImageStore {
                                             PullOptions options,
                                             std::chrono::steady_clock::time_point deadline,
                                             Cancellation& cancellation) const;
-  boost::asio::awaitable<Result<void>> run_pull(
-      ImageReference reference, PullOptions options,
-      std::chrono::steady_clock::time_point deadline, Cancellation& cancellation) const;
+  boost::asio::awaitable<Result<void>> run_pull(ImageReference reference, PullOptions options,
+                                                std::chrono::steady_clock::time_point deadline,
+                                                Cancellation& cancellation) const;
   boost::asio::awaitable<Result<void>> refuse_archive(std::string name,
                                                       Cancellation& cancellation) const;
   [[nodiscard]] std::filesystem::path lock_file(std::string_view id) const;

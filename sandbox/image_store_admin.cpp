@@ -23,8 +23,8 @@ constexpr auto nameless_age = std::chrono::hours(1);
 std::optional<system_clock::time_point> modified(const fs::path& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return {};
-  return system_clock::time_point(
-      std::chrono::duration_cast<system_clock::duration>(std::chrono::seconds(status.st_mtim.tv_sec)));
+  return system_clock::time_point(std::chrono::duration_cast<system_clock::duration>(
+      std::chrono::seconds(status.st_mtim.tv_sec)));
 }
 
 /// Throws nlohmann's exceptions.
@@ -35,7 +35,8 @@ ListedImage listed_image(const json& entry) {
     image.names = names->get<std::vector<std::string>>();
   image.digest = entry.value("Digest", "");
   image.size = entry.value("Size", std::uint64_t{0});
-  image.created = system_clock::time_point(std::chrono::seconds(entry.value("Created", std::int64_t{0})));
+  image.created =
+      system_clock::time_point(std::chrono::seconds(entry.value("Created", std::int64_t{0})));
   return image;
 }
 
@@ -105,8 +106,9 @@ asio::awaitable<Result<std::vector<std::string>>> ImageStore::load(
   if (!output.status.success()) {
     std::string reason = last_error_line(output.stderr_text);
     if (name.empty() && reason.find("payload does not match") != std::string::npos)
-      reason = "it is neither a docker-archive nor an oci-archive; for a tar of a root file system say "
-               "--name NAME";
+      reason =
+          "it is neither a docker-archive nor an oci-archive; for a tar of a root file system say "
+          "--name NAME";
     co_return Error{ErrorCode::invalid_input, "cannot load " + file.string() + ": " + reason};
   }
   if (name.empty()) co_return loaded_names(output.stdout_text);
@@ -118,7 +120,8 @@ asio::awaitable<Result<std::vector<std::string>>> ImageStore::load(
 asio::awaitable<Result<void>> ImageStore::refuse_archive(std::string name,
                                                          Cancellation& cancellation) const {
   FR_CO_TRY(const auto facts, co_await inspect(name, cancellation));
-  if (!facts) co_return Error{ErrorCode::internal, "podman imported " + name + " and does not have it"};
+  if (!facts)
+    co_return Error{ErrorCode::internal, "podman imported " + name + " and does not have it"};
   const ImageFiles files(facts->layers);
   const auto has = [&](std::string_view path) { return files.lookup(path).has_value(); };
   if (!has("/manifest.json") && !has("/oci-layout")) co_return Result<void>();
@@ -131,7 +134,8 @@ asio::awaitable<Result<void>> ImageStore::refuse_archive(std::string name,
                   "the file is an image archive, which has its own names: load it without --name"};
 }
 
-asio::awaitable<Result<std::vector<ListedImage>>> ImageStore::list(Cancellation& cancellation) const {
+asio::awaitable<Result<std::vector<ListedImage>>> ImageStore::list(
+    Cancellation& cancellation) const {
   Podman::Options options;
   options.limits.max_output = 16 << 20;
   std::vector<std::string> arguments = {"images", "--format", "json"};
@@ -156,8 +160,8 @@ asio::awaitable<Result<std::vector<ListedImage>>> ImageStore::list(Cancellation&
   co_return images;
 }
 
-asio::awaitable<Result<PruneReport>> ImageStore::prune(std::optional<std::chrono::seconds> older_than,
-                                                       Cancellation& cancellation) const {
+asio::awaitable<Result<PruneReport>> ImageStore::prune(
+    std::optional<std::chrono::seconds> older_than, Cancellation& cancellation) const {
   PruneReport report;
   FR_CO_TRY(const auto images, co_await list(cancellation));
   const auto now = system_clock::now();
@@ -196,7 +200,9 @@ void ImageStore::sweep_left_overs(const std::vector<ListedImage>& known) const {
   for (const auto& entry : fs::directory_iterator(images_ / "locks", ignored)) {
     const std::string id = entry.path().filename();
     const auto at = modified(entry.path());
-    if (!at || now - *at <= left_over_age || std::ranges::find(known, id, &ListedImage::id) != known.end()) continue;
+    if (!at || now - *at <= left_over_age ||
+        std::ranges::find(known, id, &ListedImage::id) != known.end())
+      continue;
     const auto lock = try_file_lock(entry.path(), LockKind::exclusive);
     if (lock && *lock) fs::remove(entry.path(), ignored);
   }

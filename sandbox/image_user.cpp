@@ -10,7 +10,8 @@ namespace flow_runner {
 namespace {
 
 constexpr std::size_t max_database = 1 << 20;
-/// A job's range holds the ids from 0 to here: whatever is above would be somebody else's on the host.
+/// A job's range holds the ids from 0 to here: whatever is above would be somebody else's on the
+/// host.
 constexpr std::uint32_t max_id = IdRange::size - 1;
 constexpr std::size_t max_groups = 1024;
 
@@ -94,7 +95,8 @@ Result<std::uint32_t> find_group(std::string_view groups, std::string_view wante
   if (!found && is_number(wanted)) found = parse_id(wanted);
   if (!found)
     return Error{ErrorCode::invalid_input,
-                 "the image's group '" + shown(wanted) + "' is neither in its /etc/group nor an id up to 65535"};
+                 "the image's group '" + shown(wanted) +
+                     "' is neither in its /etc/group nor an id up to 65535"};
   return *found;
 }
 
@@ -128,7 +130,8 @@ Result<ImageUser> resolve_user(const std::vector<std::filesystem::path>& layers,
   if (!uid) uid = number;
   if (!uid)
     return Error{ErrorCode::invalid_input,
-                 "the image's user '" + shown(wanted) + "' is neither in its /etc/passwd nor an id up to 65535"};
+                 "the image's user '" + shown(wanted) +
+                     "' is neither in its /etc/passwd nor an id up to 65535"};
   result.uid = *uid;
   if (name.empty() && result.uid == 0) result.home = "/root";
 

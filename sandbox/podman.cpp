@@ -55,8 +55,8 @@ std::vector<std::string> podman_environment(const fs::path& temporary, const fs:
     std::erase_if(environment, [&](const auto& entry) { return entry.starts_with(name + "="); });
     environment.push_back(name + "=" + value);
   };
-  for (const char* name : {"XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG",
-                           "CONTAINERS_REGISTRIES_CONF"})
+  for (const char* name :
+       {"XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "CONTAINERS_REGISTRIES_CONF"})
     if (const char* value = std::getenv(name)) set(name, value);
   set("TMPDIR", temporary.string());
   if (!bundle.empty()) set("SSL_CERT_FILE", bundle.string());
@@ -81,7 +81,8 @@ fs::path Podman::run_folder() const {
 Result<void> Podman::prepare_run_folder() const {
   const fs::path folder = run_folder();
   const fs::path parent = folder.parent_path();
-  // Below /run this is the service's runtime folder, which may be there already with rights of its own.
+  // Below /run this is the service's runtime folder, which may be there already with rights of its
+  // own.
   if (::geteuid() != 0) {
     FR_CHECK(own_folder(parent));
   } else if (::mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST) {
@@ -89,8 +90,8 @@ Result<void> Podman::prepare_run_folder() const {
   }
   FR_CHECK(own_folder(folder));
 
-  // podman's database keeps the paths that it was made with and refuses others. It describes containers,
-  // of which this store has none.
+  // podman's database keeps the paths that it was made with and refuses others. It describes
+  // containers, of which this store has none.
   const fs::path record = images_ / "run-folder";
   const std::string paths = storage().string() + "\n" + folder.string() + "\n";
   if (const auto known = read_file(record, 16384); known && *known == paths) return {};
@@ -144,7 +145,8 @@ asio::awaitable<Result<RunOutput>> Podman::run(std::vector<std::string> argument
   auto output = co_await run_process(std::move(spec), options.limits, cancellation,
                                      std::move(options.on_stderr));
   if (!output && output.error().code == ErrorCode::not_found)
-    co_return Error{ErrorCode::unavailable, "the image store needs podman: " + output.error().message};
+    co_return Error{ErrorCode::unavailable,
+                    "the image store needs podman: " + output.error().message};
   co_return output;
 }
 

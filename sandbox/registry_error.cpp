@@ -61,14 +61,16 @@ struct Pattern {
 };
 
 constexpr std::string_view denied_hint =
-    "; log in (podman login, or an auth file), or check the name: registries answer so for images that do "
+    "; log in (podman login, or an auth file), or check the name: registries answer so for images "
+    "that do "
     "not exist, too";
 constexpr std::string_view certificate_hint =
     "; if the registry has a certificate of your own authority, name that in ca_file";
 
 // The first that occurs decides.
 constexpr std::array patterns = {
-    Pattern{"no space left on device", ErrorCode::invalid_input, "; free disk space: flow-runner image prune"},
+    Pattern{"no space left on device", ErrorCode::invalid_input,
+            "; free disk space: flow-runner image prune"},
     Pattern{"too many requests", ErrorCode::unavailable, ""},
     Pattern{"toomanyrequests", ErrorCode::unavailable, ""},
     Pattern{"x509:", ErrorCode::denied, certificate_hint},
@@ -79,7 +81,8 @@ constexpr std::array patterns = {
     Pattern{"manifest unknown", ErrorCode::not_found, ""},
     Pattern{"name unknown", ErrorCode::not_found, ""},
     Pattern{"not known to registry", ErrorCode::not_found, ""},
-    Pattern{"no image found in", ErrorCode::not_found, "; there is none for this machine's architecture"},
+    Pattern{"no image found in", ErrorCode::not_found,
+            "; there is none for this machine's architecture"},
     Pattern{"statuscode: 404", ErrorCode::not_found, ""},
     Pattern{"404 (not found)", ErrorCode::not_found, ""},
     Pattern{"unauthorized", ErrorCode::denied, denied_hint},
@@ -94,7 +97,8 @@ constexpr std::array patterns = {
 }  // namespace
 
 std::string safe_output_line(std::string_view text) {
-  // Cleaned before it is cut, so that no half of a URL escapes the rules; bounded before that all the same.
+  // Cleaned before it is cut, so that no half of a URL escapes the rules; bounded before that all
+  // the same.
   std::string line(text.substr(0, 16 * max_line));
   for (char& c : line)
     if (c < ' ' || c > '~') c = c == '\n' || c == '\t' || c == '\r' ? ' ' : '?';
@@ -128,8 +132,9 @@ Error registry_error(const ImageReference& reference, std::string_view output) {
   erase_all(words, reference.full_repository());
   erase_all(words, "/v2/" + reference.repository + "/");
   if (!reference.tag.empty()) erase_all(words, "manifest " + reference.tag + " in");
-  std::ranges::transform(words, words.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::ranges::transform(words, words.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  });
   Error error{ErrorCode::unavailable, "cannot pull " + reference.normalized() + ": " + answer};
   for (const Pattern& pattern : patterns) {
     if (words.find(pattern.text) == std::string::npos) continue;

@@ -1,4 +1,5 @@
-// Registry errors: what podman printed about a failed pull, as an Error that may be shown to anybody.
+// Registry errors: what podman printed about a failed pull, as an Error that may be shown to
+// anybody.
 #pragma once
 
 #include <string>
@@ -9,8 +10,8 @@
 
 namespace flow_runner {
 
-/// One line of a tool's or registry's output made safe: printable ASCII only, user names, passwords and
-/// queries cut out of URLs (a query may be a signature), bearer tokens too; at most 1000 bytes.
+/// One line of a tool's or registry's output made safe: printable ASCII only, user names, passwords
+/// and queries cut out of URLs (a query may be a signature), bearer tokens too; at most 1000 bytes.
 std::string safe_output_line(std::string_view line);
 
 /// podman's last error in `output`, as one safe line: without its warnings about retries.
@@ -19,9 +20,10 @@ std::string last_error_line(std::string_view output);
 /// Whether podman says that its store has no such image.
 bool is_unknown_image(std::string_view output);
 
-/// The code says what to do: not_found, denied, unavailable (worth another try), invalid_input (the registry
-/// speaks no TLS, or the disk is full). The message is the registry's own answer, with a hint where there
-/// is one. `output` is podman's standard error; the image's name in it does not sway the code.
+/// The code says what to do: not_found, denied, unavailable (worth another try), invalid_input (the
+/// registry speaks no TLS, or the disk is full). The message is the registry's own answer, with a
+/// hint where there is one. `output` is podman's standard error; the image's name in it does not
+/// sway the code.
 Error registry_error(const ImageReference& reference, std::string_view output);
 
 }  // namespace flow_runner

@@ -78,6 +78,8 @@ void add_job_commands(CLI::App& app, Commands& c) {
       ->type_name("FILE");
   publish->add_flag("--override-guard", c.publish.override_guard,
                     "publish what the guard refused, or could not look at");
+  publish->add_flag("--include-uncommitted", c.publish.include_uncommitted,
+                    "publish the uncommitted files that the job started from too");
   add_state_option(*publish, c.publish.state_dir);
   publish->callback([&c] { c.chosen = [&c] { return publish_command(c.publish); }; });
 

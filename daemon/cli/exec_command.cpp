@@ -162,11 +162,11 @@ asio::awaitable<int> run_job(const ExecArguments& arguments, const ExecOptions& 
   view->start(co_await asio::this_coro::executor, job.id);
   const auto result = co_await run_executor(*state, job, cancellation, view->events());
   if (!result) {
-    view->finish(false);
+    view->finish(PhaseEnd::bad);
     print_error(result.error());
     co_return result.error().code == ErrorCode::cancelled ? exit_canceled : exit_system;
   }
-  view->finish(result->status == JobStatus::success);
+  view->finish(result->status == JobStatus::success ? PhaseEnd::good : PhaseEnd::bad);
   print(STDERR_FILENO, exec_summary(*result, job));
   print_result(arguments, job, *result);
   co_return flow_runner::exit_code_for(*result);

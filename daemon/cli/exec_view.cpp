@@ -50,9 +50,10 @@ void ExecView::interrupted(int count) {
   if (count == 2) line("killing the job");
 }
 
-void ExecView::finish(bool good) {
+void ExecView::finish(PhaseEnd end) {
   alarm_.reset();
-  print(STDERR_FILENO, terminal_.end_phase(good));
+  // The phase that failed has been shown as such; what follows it did its own work well.
+  print(STDERR_FILENO, terminal_.end_phase(failure_shown_ ? PhaseEnd::good : end));
 }
 
 void ExecView::on_journal(const JournalEntry& entry) {
@@ -61,8 +62,10 @@ void ExecView::on_journal(const JournalEntry& entry) {
          entry.data.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   if (std::find(phases.begin(), phases.end(), entry.state) != phases.end())
     print(STDERR_FILENO, terminal_.begin_phase(entry.state));
-  else if (entry.state == "script_ended")
-    print(STDERR_FILENO, terminal_.end_phase(value_or(entry.data, "exit_code", 0) == 0));
+  if (entry.state != "script_ended") return;
+  const bool good = value_or(entry.data, "exit_code", 0) == 0;
+  failure_shown_ = !good;
+  print(STDERR_FILENO, terminal_.end_phase(good ? PhaseEnd::good : PhaseEnd::bad));
 }
 
 void ExecView::on_progress(const nlohmann::json& progress) {

@@ -25,7 +25,7 @@ class ExecView {
   void line(std::string_view text);
   /// The person pressed Ctrl-C for the count-th time.
   void interrupted(int count);
-  void finish(bool good);
+  void finish(PhaseEnd end);
 
  private:
   void on_journal(const JournalEntry& entry);
@@ -34,6 +34,7 @@ class ExecView {
 
   Terminal terminal_;
   int verbose_;
+  bool failure_shown_ = false;
   std::unique_ptr<Alarm> alarm_;
 };
 

@@ -29,7 +29,7 @@ int apply_command(const ApplyArguments& arguments);
 struct PublishArguments {
   std::string id, state_dir, to, workload_ref, git_token_from, ca_file;
   std::vector<std::string> secrets;
-  bool override_guard = false;
+  bool override_guard = false, include_uncommitted = false;
 };
 /// Pushes a job's kept changes. What the guard has refused, or could not look at, needs the
 /// person's explicit word; the default branch is never a target.

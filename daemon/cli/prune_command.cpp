@@ -44,7 +44,10 @@ Result<bool> prune_job(const JobDirectory& directory, const Retention& retention
   FR_TRY(const auto result, directory.read_result());
   // Without a result the work may lie only here; the salvage before us had its reason to fail.
   if (!result) return false;
-  const bool unpublished = !result->bundle.empty() && result->pushed_ref.empty();
+  // A workspace that is still there could not be made a bundle of.
+  std::error_code error;
+  const bool unpublished = (!result->bundle.empty() && result->pushed_ref.empty()) ||
+                           fs::exists(directory.overlay(), error);
   if (now - result->finished_at < (unpublished ? retention.bundles : retention.jobs)) return false;
   FR_CHECK(remove_tree(directory.path()));
   return true;

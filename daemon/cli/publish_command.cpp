@@ -6,6 +6,7 @@
 #include "daemon/cli/console.hpp"
 #include "daemon/cli/exec_inputs.hpp"
 #include "daemon/cli/job_commands.hpp"
+#include "daemon/cli/local_repository.hpp"
 #include "daemon/cli/publish_target.hpp"
 #include "executor/kept_changes.hpp"
 #include "executor/masker.hpp"
@@ -48,6 +49,21 @@ GitContext git_context(const PublishArguments& arguments, const GivenSecret& tok
     return mask_text(*patterns, text);
   };
   return context;
+}
+
+// A job that started from a work tree may build on a commit that only we have made, of files that
+// nobody has committed.
+asio::awaitable<Result<bool>> builds_on_uncommitted(const KeptChanges& kept,
+                                                    const GitContext& context,
+                                                    Cancellation& cancellation) {
+  if (!kept.job().repository.include_work_tree) co_return false;
+  const auto source = find_repository(kept.job().repository.url);
+  if (!source) co_return true;
+  GitCommand has_base;
+  has_base.arguments = {"cat-file", "-e", kept.result().base};
+  has_base.git_dir = source->common_dir;
+  FR_CO_TRY(const RunOutput found, co_await run_git(std::move(has_base), context, cancellation));
+  co_return !found.status.success();
 }
 
 asio::awaitable<Result<PublicationOutcome>> push(const KeptChanges& kept,
@@ -103,6 +119,15 @@ asio::awaitable<int> publish_kept(const PublishArguments& arguments, Cancellatio
         {ErrorCode::denied, objection + "\nLook at the changes with `flow-runner show " +
                                 directory->id() +
                                 " --diff`; --override-guard publishes them all the same"});
+  const auto uncommitted = co_await builds_on_uncommitted(*kept, context, cancellation);
+  if (!uncommitted) co_return print_error(uncommitted.error());
+  if (*uncommitted && !arguments.include_uncommitted)
+    co_return print_error(
+        {ErrorCode::denied,
+         "the job started from uncommitted files, which would be pushed with its changes: "
+         "`flow-runner apply " +
+             directory->id() +
+             "` brings only its changes into the work tree; --include-uncommitted publishes both"});
   const auto target = publish_target(kept->job(), arguments.to, arguments.workload_ref,
                                      token->value.size() > 0 ? TokenGiven::yes : TokenGiven::no);
   if (!target) co_return print_error(target.error());

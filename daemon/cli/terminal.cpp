@@ -93,13 +93,14 @@ std::string Terminal::draw_status() {
   return "\r\x1B[K" + coloured(dim, status_line());
 }
 
-std::string Terminal::above_status(std::string text) {
-  if (!style_.live) return text;
-  std::string out;
-  if (status_shown_) out = "\r\x1B[K";
+std::string Terminal::instead_of_status(std::string text) {
+  if (status_shown_) text.insert(0, "\r\x1B[K");
   status_shown_ = false;
-  out += text;
-  return out + draw_status();
+  return text;
+}
+
+std::string Terminal::above_status(std::string text) {
+  return instead_of_status(std::move(text)) + draw_status();
 }
 
 std::string Terminal::to_line_start() {
@@ -112,21 +113,22 @@ std::string Terminal::to_line_start() {
 }
 
 std::string Terminal::begin_phase(std::string_view name) {
-  std::string out = end_phase(true);
+  std::string out = end_phase(PhaseEnd::good);
   phase_ = name;
   phase_start_ = last_report_ = clock_();
   progress_.reset();
   return out + draw_status();
 }
 
-std::string Terminal::end_phase(bool good) {
+std::string Terminal::end_phase(PhaseEnd end) {
   if (phase_.empty()) return {};
   const std::string time = elapsed_text(clock_() - phase_start_);
   const std::string name = padded(phase_);
   phase_.clear();
   progress_.reset();
-  const std::string mark = style_.live ? (good ? coloured(green, "✓") : coloured(red, "✗"))
-                                       : std::string(good ? "==" : "!!");
+  const std::string mark = style_.live
+                               ? (end == PhaseEnd::good ? coloured(green, "✓") : coloured(red, "✗"))
+                               : std::string(end == PhaseEnd::good ? "==" : "!!");
   return above_status(to_line_start() + mark + " " + coloured(bold, name) + " " + time + "\n");
 }
 
@@ -154,7 +156,10 @@ std::string Terminal::output(std::string_view bytes) {
   if (text.empty()) return {};
   at_line_start_ = text.back() == '\n';
   output_shown_ = true;
-  return above_status(std::move(text));
+  text = instead_of_status(std::move(text));
+  // A flood of lines must not draw the status line as often.
+  if (clock_() - last_draw_ >= draw_interval) text += draw_status();
+  return text;
 }
 
 std::string Terminal::line(std::string_view text) {

@@ -24,6 +24,8 @@ struct TerminalStyle {
 /// to something (no-color.org).
 TerminalStyle terminal_style(int fd);
 
+enum class PhaseEnd { good, bad };
+
 /// How far a phase is; total 0: not known.
 struct Progress {
   std::string text;
@@ -43,7 +45,7 @@ class Terminal {
   /// A phase begins; the one before has ended well.
   std::string begin_phase(std::string_view name);
   /// The running phase, if any, has ended.
-  std::string end_phase(bool good);
+  std::string end_phase(PhaseEnd end);
   std::string progress(const Progress& progress);
   /// Output of the job.
   std::string output(std::string_view bytes);
@@ -56,6 +58,7 @@ class Terminal {
 
  private:
   [[nodiscard]] std::string status_line() const;
+  std::string instead_of_status(std::string text);
   std::string above_status(std::string text);
   std::string draw_status();
   std::string to_line_start();

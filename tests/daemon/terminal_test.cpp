@@ -103,8 +103,8 @@ TEST_CASE("terminal: elsewhere than on a terminal, a phase is one plain line at 
   CHECK(f.terminal.line("ours") == "\nours\n");
   CHECK(f.terminal.tick() == "");
   f.now += 500ms;
-  CHECK(f.terminal.end_phase(false) == "!! script     500ms\n");
-  CHECK(f.terminal.end_phase(true) == "");
+  CHECK(f.terminal.end_phase(PhaseEnd::bad) == "!! script     500ms\n");
+  CHECK(f.terminal.end_phase(PhaseEnd::good) == "");
 }
 
 TEST_CASE("terminal: elsewhere, progress is a line every ten seconds") {
@@ -123,13 +123,15 @@ TEST_CASE("terminal: on a terminal the status line is below everything else") {
   CHECK(f.terminal.progress({"layer", 1, 2}) ==
         "\r\x1b[K  image      200ms [##########..........] layer");
   CHECK(f.terminal.progress({"layer", 2, 2}) == "");
-  CHECK(f.terminal.output("hello\n").starts_with("\r\x1b[Khello\n\r\x1b[K  image"));
+  CHECK(f.terminal.output("flood\n") == "\r\x1b[Kflood\n");
+  f.now += 200ms;
+  CHECK(f.terminal.output("hello\n").starts_with("hello\n\r\x1b[K  image"));
   // In the middle of a line of the job's there is no place for it.
   CHECK(f.terminal.output("half") == "\r\x1b[Khalf");
   f.now += 2s;
   CHECK(f.terminal.tick() == "");
   CHECK(f.terminal.output(" line\n").starts_with(" line\n\r\x1b[K"));
-  CHECK(f.terminal.end_phase(true) == "\r\x1b[K✓ image      2.2s\n");
+  CHECK(f.terminal.end_phase(PhaseEnd::good) == "\r\x1b[K✓ image      2.4s\n");
 }
 
 TEST_CASE("terminal: a status line never wraps") {
@@ -144,7 +146,7 @@ TEST_CASE("terminal: colours only where they are wanted, and the job's own do no
   Fixture f({.live = true, .colours = true, .width = 80});
   f.terminal.begin_phase("script");
   CHECK(f.terminal.output("\x1b[31mred").find("\x1b[31mred") != std::string::npos);
-  CHECK(f.terminal.end_phase(true).starts_with("\n\x1b[0m\x1b[32m✓\x1b[0m"));
+  CHECK(f.terminal.end_phase(PhaseEnd::good).starts_with("\n\x1b[0m\x1b[32m✓\x1b[0m"));
   Fixture plain({.live = true, .colours = false, .width = 80});
   CHECK(plain.terminal.output("\x1b[31mred\n") == "red\n");
 }

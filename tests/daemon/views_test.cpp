@@ -76,11 +76,11 @@ TEST_CASE("result view: what an agent named cannot steer the terminal") {
 
 TEST_CASE("result view: headlines") {
   JobResult result = kept_result();
-  CHECK(result_headline(result) == "success in 12s, 2 files changed");
+  CHECK(result_headline(result) == "success in 12.0s, 2 files changed");
   result.pushed_ref = "refs/heads/workloads/x";
   result.pushed_sha = std::string(40, 'a');
   CHECK(result_headline(result) ==
-        "success in 12s, 2 files changed, pushed to refs/heads/workloads/x (aaaaaaaaaaaa)");
+        "success in 12.0s, 2 files changed, pushed to refs/heads/workloads/x (aaaaaaaaaaaa)");
   JobResult failed;
   failed.cause = JobCause::script_failure;
   failed.exit_code = 3;

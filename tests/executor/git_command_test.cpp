@@ -252,7 +252,7 @@ TEST_CASE("git command: a repository's own hooks, helpers and protocols do not r
         "credential.helper", "uploadpack.packObjectsHook", "core.gitProxy"})
     origin.git({"config", key, (std::string(key) == "credential.helper" ? "!" : "") + touch});
   origin.git({"config", "protocol.ext.allow", "always"});
-  origin.git({"config", "remote.origin.url", "ext::sh -c " + touch});
+  origin.git({"config", "remote.origin.url", "ext::" + touch});
 
   GitCommand update;
   update.git_dir = origin.path() / ".git";

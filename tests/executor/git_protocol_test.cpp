@@ -75,6 +75,7 @@ TEST_CASE("git protocol: answers survive the way through text") {
   set.changes = {{"a", ChangeStatus::deleted, false}, {"b\xFF", ChangeStatus::modified, true}};
   set.kept_refs = {{"refs/kept/\x80", "3"}};
   set.warnings = {"w"};
+  set.left_out = true;
   set.repository_broken = "it was";
   const auto back = through_text(set);
   CHECK(back.agent_commits == set.agent_commits);
@@ -84,6 +85,7 @@ TEST_CASE("git protocol: answers survive the way through text") {
   CHECK(back.changes[1].lfs);
   CHECK(back.kept_refs == set.kept_refs);
   CHECK(back.warnings == set.warnings);
+  CHECK(back.left_out);
   CHECK(back.repository_broken == "it was");
 }
 

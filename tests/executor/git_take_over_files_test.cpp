@@ -185,14 +185,14 @@ TEST_CASE("take-over: LFS paths are marked, by the attributes of before and afte
   CHECK(workspace.git("cat-file -p " + changes.head + ":c.txt") == "y\r");
 }
 
-TEST_CASE("take-over: a sparse checkout's missing files count as deleted, with a warning") {
+TEST_CASE("take-over: a sparse checkout's missing files do not count as deleted, with a warning") {
   NEED_OVERLAY();
   TakeOverWorkspace workspace(files);
   workspace.agent("git sparse-checkout set --no-cone /src; echo 2 > src/b");
   const ChangeSet changes = workspace.take();
-  CHECK(TakeOverWorkspace::listing(changes) ==
-        "D a\nD docs/d\nD lib/l\nD link\nD run.sh\nM src/b\n");
+  CHECK(TakeOverWorkspace::listing(changes) == "M src/b\n");
   CHECK(warns(changes, "sparse checkout"));
+  CHECK_FALSE(changes.left_out);
 }
 
 TEST_CASE("take-over: a file over the limit is left out, with a warning") {
@@ -205,6 +205,7 @@ TEST_CASE("take-over: a file over the limit is left out, with a warning") {
   const auto changes = workspace.take(sink, request);
   REQUIRE(changes.has_value());
   CHECK(TakeOverWorkspace::listing(*changes) == "M a\nA streamed\n");
+  CHECK(changes->left_out);
   CHECK(warns(*changes, "'big'"));
   CHECK(workspace.git("cat-file -s " + changes->head + ":streamed") == "1500000");
 }

@@ -231,6 +231,9 @@ TEST_CASE("repository cache: the token is checked even when all is cached") {
   const auto prepared = f.prepare(spec, "", options);
   REQUIRE_MESSAGE(prepared.has_value(), prepared.error().message);
   CHECK(prepared->project_path == "group/project");
+  // A commit by its id would be found without asking anybody.
+  spec.ref = f.second;
+  CHECK_FALSE(f.prepare(spec, "", options)->fetched);
   spec.token = Secret("glpat-of-somebody-else");
   CHECK(f.prepare(spec, "", options).error().code == ErrorCode::denied);
   spec.token = Secret();

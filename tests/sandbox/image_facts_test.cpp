@@ -1,9 +1,9 @@
 #include "sandbox/image_facts.hpp"
 
 #include <chrono>
+#include <doctest/doctest.h>
 #include <string>
 
-#include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
 #include "tests/fixtures/temporary_directory.hpp"
@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A store's folders as podman lays them out: three layers, the short links, and the list of images.
+/// A store's folders as podman lays them out: three layers, the short links, and the list of
+/// images.
 class Store {
  public:
   Store() {
@@ -29,7 +30,9 @@ class Store {
   [[nodiscard]] fs::path storage() const { return folder_ / "storage"; }
   [[nodiscard]] fs::path facts() const { return folder_ / "facts"; }
   [[nodiscard]] fs::path list() const { return storage() / "overlay-images/images.json"; }
-  [[nodiscard]] fs::path diff(const char* layer) const { return storage() / "overlay" / layer / "diff"; }
+  [[nodiscard]] fs::path diff(const char* layer) const {
+    return storage() / "overlay" / layer / "diff";
+  }
 
   [[nodiscard]] json inspection() const {
     return {{{"Id", std::string(64, 'a')},
@@ -44,7 +47,8 @@ class Store {
              {"GraphDriver",
               {{"Data",
                 {{"UpperDir", diff("three")},
-                 {"LowerDir", diff("two").string() + ":" + (storage() / "overlay/l/SHORT").string()}}}}}}};
+                 {"LowerDir",
+                  diff("two").string() + ":" + (storage() / "overlay/l/SHORT").string()}}}}}}};
   }
 
  private:
@@ -61,7 +65,8 @@ TEST_CASE("image facts: podman's answer is read, layers bottom first and without
   const Store store;
   const auto facts = parse(store, store.inspection()).value();
   CHECK(facts.name == "localhost/x:1");
-  CHECK(facts.layers == std::vector{fs::canonical(store.diff("one")), fs::canonical(store.diff("two")),
+  CHECK(facts.layers == std::vector{fs::canonical(store.diff("one")),
+                                    fs::canonical(store.diff("two")),
                                     fs::canonical(store.diff("three"))});
   CHECK(facts.env == std::vector<std::string>{"PATH=/bin", "EMPTY="});
   CHECK(facts.user == "agent:staff");
@@ -92,14 +97,16 @@ TEST_CASE("image facts: what no job could use is refused, in words") {
   CHECK(code_with("/Config/Env", {std::string("A=b\0c", 5)}) == ErrorCode::invalid_input);
   CHECK(code_with("/Config/Env", {1}) == ErrorCode::invalid_input);
   CHECK(code_with("/Config/Env", {"A=" + std::string(2 << 20, 'x')}) == ErrorCode::invalid_input);
-  CHECK(code_with("/Config/Env", std::vector<std::string>(5000, "A=b")) == ErrorCode::invalid_input);
+  CHECK(code_with("/Config/Env", std::vector<std::string>(5000, "A=b")) ==
+        ErrorCode::invalid_input);
   CHECK(code_with("/Config/User", std::string("a\0b", 3)) == ErrorCode::invalid_input);
   CHECK(code_with("/Config/User", std::string(5000, 'u')) == ErrorCode::invalid_input);
   CHECK(code_with("/Config/WorkingDir", json::array()) == ErrorCode::invalid_input);
   CHECK(code_with("/GraphDriver/Data", json::object()) == ErrorCode::invalid_input);
   CHECK(code_with("/GraphDriver/Data", "x") == ErrorCode::internal);
   CHECK(code_with("/GraphDriver/Data/UpperDir", "/etc") == ErrorCode::internal);
-  CHECK(code_with("/GraphDriver/Data/UpperDir", store.storage() / "overlay/gone/diff") == ErrorCode::not_found);
+  CHECK(code_with("/GraphDriver/Data/UpperDir", store.storage() / "overlay/gone/diff") ==
+        ErrorCode::not_found);
   CHECK(code_with("/Id", "../../etc") == ErrorCode::internal);
   for (const char* text : {"", "[]", "{}", "[1]", "[{}]", "[{},{}]", "{\"a\":", "\xff"})
     CHECK_FALSE(parse_image_inspection(text, "x", store.storage()).has_value());

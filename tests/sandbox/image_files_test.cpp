@@ -1,5 +1,6 @@
 #include "sandbox/image_files.hpp"
 
+#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
@@ -8,8 +9,6 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
-
-#include <doctest/doctest.h>
 
 using namespace flow_runner;
 namespace fs = std::filesystem;
@@ -32,7 +31,8 @@ class Layers {
   Layers(const Layers&) = delete;
   Layers& operator=(const Layers&) = delete;
 
-  void file(std::size_t layer, const fs::path& path, std::string_view text, fs::perms mode = fs::perms(0644)) {
+  void file(std::size_t layer, const fs::path& path, std::string_view text,
+            fs::perms mode = fs::perms(0644)) {
     fs::create_directories((paths[layer] / path).parent_path());
     std::ofstream(paths[layer] / path) << text;
     fs::permissions(paths[layer] / path, mode);
@@ -41,7 +41,9 @@ class Layers {
     fs::create_directories((paths[layer] / path).parent_path());
     fs::create_symlink(target, paths[layer] / path);
   }
-  void folder(std::size_t layer, const fs::path& path) { fs::create_directories(paths[layer] / path); }
+  void folder(std::size_t layer, const fs::path& path) {
+    fs::create_directories(paths[layer] / path);
+  }
 
   [[nodiscard]] const fs::path& root() const { return root_; }
   std::vector<fs::path> paths;
@@ -150,7 +152,8 @@ TEST_CASE("image files: whiteouts and opaque folders hide what lies below") {
   REQUIRE(::mknod((layers.paths[1] / "back").c_str(), S_IFCHR, makedev(0, 0)) == 0);
   layers.file(2, "back", "above");
   layers.folder(1, "opaque");
-  REQUIRE(::setxattr((layers.paths[1] / "opaque").c_str(), "trusted.overlay.opaque", "y", 1, 0) == 0);
+  REQUIRE(::setxattr((layers.paths[1] / "opaque").c_str(), "trusted.overlay.opaque", "y", 1, 0) ==
+          0);
   CHECK(code_of(layers, "/gone") == ErrorCode::not_found);
   CHECK(content(layers, "/back") == "above");
   CHECK(code_of(layers, "/opaque/old") == ErrorCode::not_found);
@@ -159,10 +162,13 @@ TEST_CASE("image files: whiteouts and opaque folders hide what lies below") {
 
 TEST_CASE("image user: every form of User is resolved by the image's own files") {
   Layers layers(2);
-  layers.file(0, "etc/passwd",
-              "root:x:0:0:root:/root:/bin/sh\n\nbroken line\nagent:x:1000:1001::/home/agent:/bin/sh\n"
-              "evil:x:99999999999:0::/:\n1234:x:77:78::/home/number:\nbad:x:5:5::relative:\n");
-  layers.file(0, "etc/group", "root:x:0:\nagent:x:1001:\nstaff:x:50:agent,root\nextra:x:60:agent\nagain:x:50:agent\n");
+  layers.file(
+      0, "etc/passwd",
+      "root:x:0:0:root:/root:/bin/sh\n\nbroken line\nagent:x:1000:1001::/home/agent:/bin/sh\n"
+      "evil:x:99999999999:0::/:\n1234:x:77:78::/home/number:\nbad:x:5:5::relative:\n");
+  layers.file(
+      0, "etc/group",
+      "root:x:0:\nagent:x:1001:\nstaff:x:50:agent,root\nextra:x:60:agent\nagain:x:50:agent\n");
   const auto user = [&](std::string_view text) { return resolve_user(layers.paths, text).value(); };
   CHECK(user("") == ImageUser{0, 0, "/root", {50}});
   CHECK(user("root") == ImageUser{0, 0, "/root", {50}});

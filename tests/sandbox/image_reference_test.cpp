@@ -1,9 +1,8 @@
 #include "sandbox/image_reference.hpp"
 
+#include <doctest/doctest.h>
 #include <string>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 using namespace flow_runner;
 

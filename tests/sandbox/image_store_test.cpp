@@ -1,6 +1,7 @@
 #include "sandbox/image_store.hpp"
 
 #include <cstdlib>
+#include <doctest/doctest.h>
 #include <fstream>
 #include <string>
 #include <sys/stat.h>
@@ -8,7 +9,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
 #include "config/encoding.hpp"
@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A store of the test's own, and tars to fill it with; all gone afterwards, podman's run folder too.
+/// A store of the test's own, and tars to fill it with; all gone afterwards, podman's run folder
+/// too.
 class Fixture {
  public:
   Fixture() : store_(ImageStore::open(folder_ / "images").value()) {}
@@ -36,12 +37,15 @@ class Fixture {
 
   [[nodiscard]] const ImageStore& store() const { return store_; }
   [[nodiscard]] fs::path path(std::string_view name) const { return folder_ / name; }
-  [[nodiscard]] fs::path lock(const std::string& name) const { return folder_ / "images" / "locks" / name; }
+  [[nodiscard]] fs::path lock(const std::string& name) const {
+    return folder_ / "images" / "locks" / name;
+  }
 
   /// A root file system with busybox as its shell and `mark` in /mark.
   [[nodiscard]] fs::path root_tar(const std::string& mark) const {
     const fs::path root = path("root-" + mark);
-    fixtures::write_file(root / "etc/passwd", "root:x:0:0:root:/root:/bin/sh\nagent:x:1000:1000::/home/agent:/bin/sh\n");
+    fixtures::write_file(root / "etc/passwd",
+                         "root:x:0:0:root:/root:/bin/sh\nagent:x:1000:1000::/home/agent:/bin/sh\n");
     fixtures::write_file(root / "mark", mark);
     fs::create_directories(root / "usr/bin");
     fs::copy_file("/bin/busybox", root / "usr/bin/busybox");
@@ -61,7 +65,9 @@ class Fixture {
       diff_ids.push_back("sha256:" + sha256_hex(fixtures::slurp(tar(folders[i], out / name))));
       names.push_back(name);
     }
-    const json image = {{"architecture", "amd64"}, {"os", "linux"}, {"config", config},
+    const json image = {{"architecture", "amd64"},
+                        {"os", "linux"},
+                        {"config", config},
                         {"rootfs", {{"type", "layers"}, {"diff_ids", diff_ids}}}};
     fixtures::write_file(out / "config.json", image.dump());
     const json manifest = {{{"Config", "config.json"}, {"RepoTags", {tag}}, {"Layers", names}}};
@@ -73,9 +79,11 @@ class Fixture {
     Cancellation cancellation;
     return run_awaitable(store_.load(file, name, cancellation));
   }
-  Result<LeasedImage> ensure(std::string_view name, PullPolicy policy, const PullOptions& options = {}) const {
+  Result<LeasedImage> ensure(std::string_view name, PullPolicy policy,
+                             const PullOptions& options = {}) const {
     Cancellation cancellation;
-    return run_awaitable(store_.ensure(ImageReference::parse(name).value(), policy, options, cancellation));
+    return run_awaitable(
+        store_.ensure(ImageReference::parse(name).value(), policy, options, cancellation));
   }
   Result<PruneReport> prune(std::optional<std::chrono::seconds> older_than) const {
     Cancellation cancellation;
@@ -88,8 +96,8 @@ class Fixture {
 
  private:
   static fs::path tar(const fs::path& folder, const fs::path& file) {
-    const auto done = fixtures::run_command(
-        {.argv = {"tar", "-C", folder.string(), "--owner=0", "--group=0", "-cf", file.string(), "."}});
+    const auto done = fixtures::run_command({.argv = {"tar", "-C", folder.string(), "--owner=0",
+                                                      "--group=0", "-cf", file.string(), "."}});
     REQUIRE(done.has_value());
     REQUIRE_MESSAGE(done->exit_code == 0, done->err);
     return file;
@@ -117,9 +125,11 @@ bool contains(std::string_view text, std::string_view part) {
 
 }  // namespace
 
-TEST_CASE("image store: a root file system is loaded, found by its short name, and then without podman") {
+TEST_CASE(
+    "image store: a root file system is loaded, found by its short name, and then without podman") {
   const Fixture fixture;
-  CHECK(fixture.load(fixture.root_tar("first"), "demo").value() == std::vector<std::string>{"localhost/demo:latest"});
+  CHECK(fixture.load(fixture.root_tar("first"), "demo").value() ==
+        std::vector<std::string>{"localhost/demo:latest"});
   const auto image = fixture.ensure("demo", PullPolicy::if_not_present).value();
   CHECK(image.facts.name == "localhost/demo:latest");
   REQUIRE(image.facts.layers.size() == 1);
@@ -142,7 +152,8 @@ TEST_CASE("image store: a short name that only this host has is never looked for
   REQUIRE(fixture.load(fixture.root_tar("local"), "demo:3").has_value());
   CHECK(fixture.ensure("demo:3", PullPolicy::always)->facts.name == "localhost/demo:3");
   CHECK(fixture.ensure("localhost/demo:3", PullPolicy::always)->facts.name == "localhost/demo:3");
-  CHECK(fixture.ensure("docker.io/library/demo:3", PullPolicy::never).error().code == ErrorCode::not_found);
+  CHECK(fixture.ensure("docker.io/library/demo:3", PullPolicy::never).error().code ==
+        ErrorCode::not_found);
   const auto missing = fixture.ensure("localhost/other", PullPolicy::always);
   CHECK(missing.error().code == ErrorCode::not_found);
   CHECK(contains(missing.error().message, "flow-runner image load"));
@@ -167,10 +178,14 @@ TEST_CASE("image store: an archive keeps its layers, whiteouts and configuration
   fixtures::write_file(fixture.path("above/folder/.wh..wh..opq"), "");
   fixtures::write_file(fixture.path("above/folder/new"), "new");
   fixtures::write_file(fixture.path("top/etc/passwd"), "agent:x:9:10::/srv:/bin/sh\n");
-  const json config = {{"User", "agent"}, {"Env", {"PATH=/bin", "A=b c"}}, {"WorkingDir", "/srv"},
-                       {"Entrypoint", {"/entry"}}, {"Cmd", {"one"}}};
+  const json config = {{"User", "agent"},
+                       {"Env", {"PATH=/bin", "A=b c"}},
+                       {"WorkingDir", "/srv"},
+                       {"Entrypoint", {"/entry"}},
+                       {"Cmd", {"one"}}};
   const auto names = fixture.load(
-      fixture.archive("localhost/three:1", {fixture.path("below"), fixture.path("above"), fixture.path("top")}, config));
+      fixture.archive("localhost/three:1",
+                      {fixture.path("below"), fixture.path("above"), fixture.path("top")}, config));
   REQUIRE_MESSAGE(names.has_value(), (names ? "" : names.error().message));
   CHECK(*names == std::vector<std::string>{"localhost/three:1"});
   const auto facts = fixture.ensure("three:1", PullPolicy::if_not_present)->facts;
@@ -216,8 +231,10 @@ TEST_CASE("image store: prune keeps what a job has and what was used lately") {
   const std::string old_id = fixture.ensure("old", PullPolicy::never)->facts.id;
 
   CHECK(fixture.prune(std::chrono::hours(24))->removed.empty());
-  fs::last_write_time(fixture.lock(old_id), fs::file_time_type::clock::now() - std::chrono::hours(48));
-  for (const ListedImage& image : fixture.list()) CHECK(image.in_use == (image.id == held->facts.id));
+  fs::last_write_time(fixture.lock(old_id),
+                      fs::file_time_type::clock::now() - std::chrono::hours(48));
+  for (const ListedImage& image : fixture.list())
+    CHECK(image.in_use == (image.id == held->facts.id));
   const auto aged = fixture.prune(std::chrono::hours(24)).value();
   REQUIRE(aged.removed.size() == 1);
   CHECK(aged.removed[0].id == old_id);
@@ -264,7 +281,8 @@ TEST_CASE("image store: prune sweeps what dead pulls left, and nothing young") {
 TEST_CASE("image store: a registry that does not answer is unavailable, also when a copy is here") {
   const Fixture fixture;
   REQUIRE(fixture.load(fixture.root_tar("copy"), "localhost:1/x:1").has_value());
-  CHECK(fixture.ensure("localhost:1/x:1", PullPolicy::if_not_present)->facts.name == "localhost:1/x:1");
+  CHECK(fixture.ensure("localhost:1/x:1", PullPolicy::if_not_present)->facts.name ==
+        "localhost:1/x:1");
   std::vector<std::string> lines;
   PullOptions options;
   options.on_progress = [&](std::string_view line) { lines.emplace_back(line); };
@@ -294,9 +312,9 @@ TEST_CASE("image store: a pull is cancelled with its job") {
   Cancellation cancellation;
   PullOptions options;
   options.on_progress = [&](std::string_view) { cancellation.request(StopCause::canceled); };
-  const auto image = run_awaitable(
-      loop, fixture.store().ensure(ImageReference::parse("localhost:1/x:1").value(), PullPolicy::always, options,
-                                   cancellation));
+  const auto image =
+      run_awaitable(loop, fixture.store().ensure(ImageReference::parse("localhost:1/x:1").value(),
+                                                 PullPolicy::always, options, cancellation));
   REQUIRE_FALSE(image.has_value());
   CHECK(image.error().code == ErrorCode::cancelled);
 }
@@ -331,16 +349,18 @@ TEST_CASE("image store: who waited for another's pull finds the image") {
   boost::asio::io_context loop;
   Cancellation cancellation;
   std::optional<Result<LeasedImage>> found;
-  boost::asio::co_spawn(loop,
-                        fixture.store().ensure(ImageReference::parse(name).value(), PullPolicy::if_not_present, {},
-                                               cancellation),
-                        [&](const std::exception_ptr&, Result<LeasedImage> image) { found = std::move(image); });
-  boost::asio::co_spawn(loop, fixture.store().load(tar, name, cancellation),
-                        [&](const std::exception_ptr&, const Result<std::vector<std::string>>& loaded) {
-                          CHECK(loaded.has_value());
-                          CHECK_FALSE(found.has_value());
-                          other.reset();
-                        });
+  boost::asio::co_spawn(
+      loop,
+      fixture.store().ensure(ImageReference::parse(name).value(), PullPolicy::if_not_present, {},
+                             cancellation),
+      [&](const std::exception_ptr&, Result<LeasedImage> image) { found = std::move(image); });
+  boost::asio::co_spawn(
+      loop, fixture.store().load(tar, name, cancellation),
+      [&](const std::exception_ptr&, const Result<std::vector<std::string>>& loaded) {
+        CHECK(loaded.has_value());
+        CHECK_FALSE(found.has_value());
+        other.reset();
+      });
   loop.run();
   REQUIRE(found.has_value());
   REQUIRE_MESSAGE(found->has_value(), (*found ? "" : found->error().message));
@@ -350,7 +370,8 @@ TEST_CASE("image store: who waited for another's pull finds the image") {
 TEST_CASE("image store: the wait for another's pull ends at the deadline and with the job") {
   const Fixture fixture;
   const std::string name = "localhost:1/x:1";
-  const auto other = try_file_lock(fixture.lock("pull-" + sha256_hex(name)), LockKind::exclusive).value();
+  const auto other =
+      try_file_lock(fixture.lock("pull-" + sha256_hex(name)), LockKind::exclusive).value();
   REQUIRE(other);
   PullOptions options;
   options.timeout = std::chrono::milliseconds(50);
@@ -361,12 +382,15 @@ TEST_CASE("image store: the wait for another's pull ends at the deadline and wit
   boost::asio::io_context loop;
   Cancellation cancellation;
   boost::asio::post(loop, [&] { cancellation.request(StopCause::canceled); });
-  const auto cancelled = run_awaitable(
-      loop, fixture.store().ensure(ImageReference::parse(name).value(), PullPolicy::always, {}, cancellation));
+  const auto cancelled =
+      run_awaitable(loop, fixture.store().ensure(ImageReference::parse(name).value(),
+                                                 PullPolicy::always, {}, cancellation));
   CHECK(cancelled.error().code == ErrorCode::cancelled);
 }
 
-TEST_CASE("image store: locks are shared by readers, exclusive for one, and survive their file's removal") {
+TEST_CASE(
+    "image store: locks are shared by readers, exclusive for one, and survive their file's "
+    "removal") {
   const Fixture fixture;
   const fs::path file = fixture.lock("some");
   auto first = try_file_lock(file, LockKind::shared).value();
