@@ -5,7 +5,8 @@
 
 namespace flow_runner {
 
-/// MAJOR.MINOR.PATCH, from the build system; compiled in one place, so that a new version rebuilds one file.
+/// MAJOR.MINOR.PATCH, from the build system; compiled in one place, so that a new version rebuilds
+/// one file.
 std::string_view version() noexcept;
 
 }  // namespace flow_runner

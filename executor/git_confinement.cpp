@@ -36,7 +36,7 @@ namespace fs = std::filesystem;
 bool is_confined = false;
 
 Error cannot(std::string_view what, int code) {
-  Error error = errno_error("cannot confine the take-over worker: " + std::string(what), code);
+  Error error = errno_error("cannot confine the git worker: " + std::string(what), code);
   if (error.code == ErrorCode::denied) error.message += "; it needs CAP_SYS_ADMIN";
   return error;
 }
@@ -53,7 +53,7 @@ Result<void> check_single_thread() {
   if (failed) return cannot("cannot count its threads", failed.value());
   if (threads == 1) return {};
   return Error{ErrorCode::internal,
-               "cannot confine the take-over worker: it has more than one thread"};
+               "cannot confine the git worker: it has more than one thread"};
 }
 
 struct Place {
@@ -90,12 +90,15 @@ Result<void> change_root(const ConfinedFolders& folders) {
   constexpr std::uint64_t inert =
       MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
   std::vector<Place> places;
-  places.push_back({.path = folders.view, .attributes = inert | MOUNT_ATTR_RDONLY, .mount = {}});
-  places.push_back({.path = folders.mirror, .attributes = inert | MOUNT_ATTR_RDONLY, .mount = {}});
-  places.push_back({.path = folders.quarantine, .attributes = inert, .mount = {}});
+  for (const auto& folder : folders.read_only) {
+    places.push_back({.path = folder, .attributes = inert | MOUNT_ATTR_RDONLY, .mount = {}});
+  }
+  if (!folders.writable.empty()) {
+    places.push_back({.path = folders.writable, .attributes = inert, .mount = {}});
+  }
   for (auto& place : places) {
     if (!place.path.is_absolute()) {
-      return Error{ErrorCode::invalid_input, "cannot confine the take-over worker: " +
+      return Error{ErrorCode::invalid_input, "cannot confine the git worker: " +
                                                  place.path.string() + " is no absolute path"};
     }
     place.path = place.path.lexically_normal();
@@ -106,7 +109,7 @@ Result<void> change_root(const ConfinedFolders& folders) {
     return left.path.native().size() < right.path.native().size();
   });
   // Any folder serves as the place of the new root until it is the root.
-  const char* spot = folders.quarantine.c_str();
+  const char* spot = places.front().path.c_str();
   if (mount("flow-runner", spot, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=1m,mode=0755") !=
       0) {
     return cannot("mount a tmpfs");
@@ -273,6 +276,22 @@ Result<void> confine(const ConfinedFolders& folders) {
   FR_CHECK(filter_calls());
   is_confined = true;
   return {};
+}
+
+Result<void> confine_to_repository(const fs::path& repository, RepositoryAccess access) {
+  constexpr int max_levels = 4;
+  constexpr std::size_t max_alternates_file = 4096;
+  ConfinedFolders folders;
+  (access == RepositoryAccess::write ? folders.writable : folders.read_only.emplace_back()) =
+      repository;
+  fs::path objects = repository / "objects";
+  for (int level = 0; level < max_levels; ++level) {
+    const auto text = read_file(objects / "info/alternates", max_alternates_file);
+    if (!text) break;
+    objects = text->substr(0, text->find('\n'));
+    folders.read_only.push_back(objects);
+  }
+  return confine(folders);
 }
 
 }  // namespace flow_runner

@@ -1,17 +1,18 @@
-// Confinement: shuts this process in with the folders of one take-over, for good.
+// Confinement: shuts this process in with the few folders of one request, for good.
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "config/result.hpp"
 
 namespace flow_runner {
 
-/// The three folders that stay in sight, at the same absolute paths as before.
+/// The folders that stay in sight, at the same absolute paths as before; links in them are not
+/// followed, devices do not work. At least one.
 struct ConfinedFolders {
-  std::filesystem::path view;        ///< read only, links are not followed, no devices
-  std::filesystem::path mirror;      ///< read only
-  std::filesystem::path quarantine;  ///< writable
+  std::vector<std::filesystem::path> read_only;
+  std::filesystem::path writable;  ///< empty: none
 };
 
 /// Afterwards the process has mount, network and IPC namespaces of its own; a root that holds only
@@ -23,5 +24,11 @@ struct ConfinedFolders {
 /// (denied: a right is missing) the process may be half shut in and must end without reading
 /// anything: there is no way on without.
 Result<void> confine(const ConfinedFolders& folders);
+
+/// confine() to one bare repository of ours and the object folders that it names as alternates
+/// (four levels at most), for requests that read a job's objects from it.
+enum class RepositoryAccess { read, write };
+Result<void> confine_to_repository(const std::filesystem::path& repository,
+                                   RepositoryAccess access);
 
 }  // namespace flow_runner

@@ -254,8 +254,8 @@ Result<ChangeSet> take_over_within_memory(const TakeOverRequest& request, Conten
   FR_CHECK(Quarantine::create(request.quarantine, request.mirror));
   FR_TRY(UpperListing listing, list_candidates(request.upper));
   if (request.confine) {
-    FR_CHECK(confine(
-        {.view = request.merged, .mirror = request.mirror, .quarantine = request.quarantine}));
+    FR_CHECK(
+        confine({.read_only = {request.merged, request.mirror}, .writable = request.quarantine}));
     // libgit2 maps windows of 1 GiB and up to 8 GiB in all by default, more than the limit leaves.
     git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, std::size_t{64} << 20);
     git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, std::size_t{512} << 20);

@@ -7,6 +7,7 @@
 #include "config/quoted_path.hpp"
 #include "executor/git_apply.hpp"
 #include "executor/git_capture.hpp"
+#include "executor/git_confinement.hpp"
 #include "executor/git_diff.hpp"
 #include "executor/git_handles.hpp"
 #include "executor/git_protocol.hpp"
@@ -102,10 +103,12 @@ Result<json> serve(const std::string& verb, const json& request, Answer& answer,
   }
   if (verb == "replay") {
     FR_TRY(const auto wanted, from_json<ReplayRequest>(request));
+    FR_CHECK(confine_to_repository(wanted.quarantine, RepositoryAccess::write));
     return answered(replay_commits(wanted));
   }
   if (verb == "diff") {
     FR_TRY(const auto wanted, from_json<DiffRequest>(request));
+    FR_CHECK(confine_to_repository(wanted.repository, RepositoryAccess::read));
     return answered(diff_commits(wanted, answer));
   }
   if (verb == "apply") {

@@ -1,4 +1,5 @@
-// JobDirectory: the files of one job under <state>/jobs/<id>/, from which all about it can be rebuilt.
+// JobDirectory: the files of one job under <state>/jobs/<id>/, from which all about it can be
+// rebuilt.
 #pragma once
 
 #include <chrono>
@@ -37,7 +38,8 @@ std::filesystem::path default_state_directory();
 
 /// One line of journal.jsonl: a transition of the job, with what recovery needs to know after it.
 struct JournalEntry {
-  std::string state;  ///< accepted image workspace sandbox script script_ended changes publish kept finished
+  std::string state;  ///< accepted image workspace sandbox script script_ended changes publish kept
+                      ///< finished
   std::chrono::system_clock::time_point at;
   nlohmann::json data = nlohmann::json::object();  ///< masked, no secrets
 };
@@ -45,8 +47,8 @@ struct JournalEntry {
 /// One line of journal.jsonl without its newline; absent: it is none (torn by a crash).
 std::optional<JournalEntry> parse_journal_line(std::string_view line);
 
-/// Paths are fixed; files appear as the job goes on. The lock is an flock on `lock`, held by the executor
-/// while it lives; whoever sweeps takes it first.
+/// Paths are fixed; files appear as the job goes on. The lock is an flock on `lock`, held by the
+/// executor while it lives; whoever sweeps takes it first.
 class JobDirectory {
  public:
   explicit JobDirectory(std::filesystem::path path) : path_(std::move(path)) {}
@@ -63,7 +65,8 @@ class JobDirectory {
   [[nodiscard]] std::filesystem::path overlay() const { return path_ / "overlay"; }
   [[nodiscard]] std::filesystem::path quarantine() const { return path_ / "quarantine"; }
 
-  /// Creates <jobs>/<id> (0700) with job.json (no secrets) and the lock held; exists already: internal.
+  /// Creates <jobs>/<id> (0700) with job.json (no secrets) and the lock held; exists already:
+  /// internal.
   static Result<std::pair<JobDirectory, Descriptor>> create(const StateDirectory& state,
                                                             const Job& job);
   /// The lock, if nobody holds it; absent: somebody does.

@@ -53,34 +53,34 @@ struct JobResult {
   std::string id;
   JobStatus status = JobStatus::failed;
   JobCause cause = JobCause::system_failure;
-  std::string message;                ///< one sentence: what happened; empty on success
-  std::optional<int> exit_code;       ///< the shell's
+  std::string message;           ///< one sentence: what happened; empty on success
+  std::optional<int> exit_code;  ///< the shell's
   std::chrono::system_clock::time_point started_at;
   std::chrono::system_clock::time_point finished_at;
   std::string version, host, source, project, job_url;
   std::string flow_path, flow_sha256;
   std::string image_name, image_digest;
-  std::string base;                   ///< commit the job started from
+  std::string base;  ///< commit the job started from
   std::vector<Change> changes;
-  std::string commit;                 ///< head of the changes; empty: nothing changed
+  std::string commit;  ///< head of the changes; empty: nothing changed
   std::string pushed_ref, pushed_sha;
-  std::filesystem::path bundle;       ///< kept changes; empty: none
+  std::filesystem::path bundle;  ///< kept changes; empty: none
   std::filesystem::path patch;
   std::filesystem::path log;
   std::uint64_t log_bytes = 0;
   bool log_truncated = false;
   std::vector<std::string> warnings;
-  std::string token_used;             ///< the variable's name whose token fetched and pushed
-  std::string network;                ///< none | host
-  std::vector<std::string> layers;    ///< names of the isolation layers that were in force
+  std::string token_used;           ///< the variable's name whose token fetched and pushed
+  std::string network;              ///< none | host
+  std::vector<std::string> layers;  ///< names of the isolation layers that were in force
   JobTimings timings;
 };
 
 nlohmann::json to_json(const JobResult& result);
 Result<JobResult> job_result_from_json(const nlohmann::json& json);
 
-/// The exit code of `exec`: 0 success; 1 script, time-out, publication; 2 the system; 64 invalid flow;
-/// 130 cancelled.
+/// The exit code of `exec`: 0 success; 1 script, time-out, publication; 2 the system; 64 invalid
+/// flow; 130 cancelled.
 int exit_code_for(const JobResult& result) noexcept;
 
 }  // namespace flow_runner

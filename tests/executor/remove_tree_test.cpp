@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,7 +23,12 @@ TEST_CASE("remove tree: a tree deeper than any path and any descriptor limit goe
     REQUIRE(at.get() >= 0);
   }
   at.close();
+  rlimit usual{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &usual) == 0);
+  const rlimit few{.rlim_cur = 100, .rlim_max = usual.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
   const auto removed = remove_tree(folder / "tree");
+  ::setrlimit(RLIMIT_NOFILE, &usual);
   CHECK_MESSAGE(removed.has_value(), (removed ? "" : removed.error().message));
   CHECK_FALSE(fs::exists(folder / "tree"));
 }
