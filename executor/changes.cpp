@@ -6,6 +6,7 @@
 #include "config/quoted_path.hpp"
 #include "executor/git_worker.hpp"
 #include "executor/publication_guard.hpp"
+#include "executor/remove_tree.hpp"
 #include "sandbox/descriptor.hpp"
 
 namespace flow_runner {
@@ -79,8 +80,11 @@ std::string refusal_for(const ChangesContext& context, const ChangeSet& changes,
     return "the repository that the job left could not be read: " + changes.repository_broken;
   if (auto text = describe(scan.leaks()); !text.empty()) return text;
   if (scan.overflowed()) return "the commits touch more paths than can be checked";
-  if (auto text = describe(check_paths(scan.paths(), context.job.publish.protected_paths));
-      !text.empty())
+  // What each commit touches, and what they amount to: a merge may bring an old file back without
+  // touching it against its first parent.
+  std::vector<std::string> paths = scan.paths();
+  for (const auto& change : changes.changes) paths.push_back(change.path);
+  if (auto text = describe(check_paths(paths, context.job.publish.protected_paths)); !text.empty())
     return text;
   return lfs_refusal(changes);
 }
@@ -121,9 +125,8 @@ std::string commit_message(const Job& job, const MaskerPatterns& patterns) {
 
 asio::awaitable<Result<TakenOver>> take_over_changes(const ChangesContext& context,
                                                      Cancellation& cancellation) {
-  std::error_code ignored;
   // A crash may have left half of one behind.
-  std::filesystem::remove_all(context.directory.quarantine(), ignored);
+  FR_CO_CHECK(remove_tree(context.directory.quarantine()));
   TakeOverRequest request;
   request.mirror = context.record.mirror;
   request.merged = context.merged;

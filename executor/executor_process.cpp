@@ -154,6 +154,8 @@ Result<void> run_inner(const Arguments& arguments, Descriptor held) {
 }
 
 [[noreturn]] void inner_main(const Arguments& arguments, Descriptor held) {
+  // Secrets are in this memory: no core dump, and no look into it by others of this user.
+  ::prctl(PR_SET_DUMPABLE, 0);
   int code = 1;
   try {
     if (const auto done = run_inner(arguments, std::move(held)); !done)

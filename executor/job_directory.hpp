@@ -26,7 +26,6 @@ struct StateDirectory {
   [[nodiscard]] std::filesystem::path jobs() const { return root / "jobs"; }
   [[nodiscard]] std::filesystem::path repositories() const { return root / "repositories"; }
   [[nodiscard]] std::filesystem::path images() const { return root / "images"; }
-  [[nodiscard]] std::filesystem::path id_ranges() const { return root / "ids"; }
 
   /// Makes the folders (0700; the parent chain as needed) and checks that root is writable.
   static Result<StateDirectory> open(const std::filesystem::path& root);
@@ -72,7 +71,7 @@ class JobDirectory {
   /// The lock, if nobody holds it; absent: somebody does.
   [[nodiscard]] Result<std::optional<Descriptor>> try_lock() const;
 
-  /// Appends one line and fsyncs it before it returns.
+  /// Appends one line and fsyncs it, unless the job's next line, which follows at once, does it.
   Result<void> append_journal(const JournalEntry& entry) const;
   /// All complete lines; a torn last line (crash) is left out.
   [[nodiscard]] Result<std::vector<JournalEntry>> read_journal() const;

@@ -31,6 +31,8 @@ constexpr std::size_t max_journal_line = 1 << 20;
 // The kernel tells of a close a moment before it gives the lock up, and tells nothing afterwards.
 constexpr std::chrono::milliseconds first_retry{1};
 constexpr std::chrono::milliseconds last_retry{1024};
+/// How often to look where the kernel cannot tell of changes.
+constexpr std::chrono::milliseconds poll_interval{200};
 
 // One growing file, which may not be there yet.
 class Tail {
@@ -171,12 +173,22 @@ bool is_free(const Descriptor& lock) {
 asio::awaitable<Result<FollowOffsets>> follow_job(JobDirectory job, FollowOffsets from,
                                                   FollowEvents events) {
   const auto executor = co_await asio::this_coro::executor;
+  if (!std::filesystem::is_directory(job.path()))
+    co_return Error{ErrorCode::not_found,
+                    "cannot watch " + job.path().string() + ": no such folder"};
   Descriptor watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!watch) co_return errno_error("cannot watch " + job.path().string());
-  if (::inotify_add_watch(watch.get(), job.path().c_str(),
-                          IN_CREATE | IN_MODIFY | IN_CLOSE | IN_MOVED_TO | IN_DELETE |
-                              IN_DELETE_SELF | IN_ONLYDIR) < 0)
-    co_return errno_error("cannot watch " + job.path().string());
+  const bool watched =
+      watch && ::inotify_add_watch(watch.get(), job.path().c_str(),
+                                   IN_CREATE | IN_MODIFY | IN_CLOSE | IN_MOVED_TO | IN_DELETE |
+                                       IN_DELETE_SELF | IN_ONLYDIR) >= 0;
+  // A user's inotify instances are few, and whoever uses them up must not keep jobs from being
+  // followed: then we look by the clock, and wait on a pipe that never says anything.
+  Descriptor silent;
+  if (!watched) {
+    FR_CO_TRY(Pipe pipe, make_pipe());
+    watch = std::move(pipe.read);
+    silent = std::move(pipe.write);
+  }
   // Kept open: each close of ours would wake us (and every other follower) again.
   auto lock = open_file(job.lock_file(), O_RDONLY | O_NOFOLLOW);
   if (!lock && lock.error().code != ErrorCode::not_found) co_return std::move(lock).error();
@@ -194,7 +206,8 @@ asio::awaitable<Result<FollowOffsets>> follow_job(JobDirectory job, FollowOffset
     if (over) co_return follower.offsets();
 
     retry_due = false;
-    if (retry_delay <= last_retry) {
+    if (!watched) retry_delay = poll_interval;
+    if (!watched || retry_delay <= last_retry) {
       retry.set(retry_delay, [&] {
         retry_due = true;
         changes.cancel();

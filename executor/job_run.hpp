@@ -64,9 +64,9 @@ class JobRun {
   Stage prepare_sandbox();
   Stage run_script();
   Stage handle_changes();
-  Stage publish_changes(const ChangesContext& changes_context, const TakenOver& taken);
-  asio::awaitable<void> keep_changes(const ChangesContext& changes_context,
-                                     const ChangeSet& changes);
+  Stage publish_changes(const TakenOver& taken);
+  asio::awaitable<void> keep_changes(const ChangesContext& changes_context, const TakenOver& taken);
+  void tell_changes(const ChangeSet& changes);
   asio::awaitable<void> finish();
   void describe_job();
   /// Reads a dead job's files and mounts its workspace; false: it never had one.
@@ -77,6 +77,7 @@ class JobRun {
   asio::awaitable<std::uint64_t> read_output(asio::posix::stream_descriptor& pipe);
 
   bool fail(JobCause cause, const Error& error);
+  void remove(const std::filesystem::path& path);
   void journal(const char* state, nlohmann::json data = nlohmann::json::object());
   void progress(const char* phase, std::string_view text, std::uint64_t done = 0,
                 std::uint64_t total = 0);
@@ -103,6 +104,9 @@ class JobRun {
   std::optional<JobLog> log_;
   JobResult result_;
   bool failed_ = false;
+  /// False in a salvage: names that the job chose could hold a secret that nobody could mask, so
+  /// none is shown.
+  bool secrets_known_ = true;
   bool unsaved_ = false;  ///< the workspace is the only copy of the work: it must stay
 
   std::optional<ImageFacts> image_;

@@ -1,6 +1,23 @@
 #include "executor/job_run.hpp"
 
 namespace flow_runner {
+
+void JobRun::tell_changes(const ChangeSet& changes) {
+  if (secrets_known_) {
+    for (const auto& warning : changes.warnings) warn(warning);
+    result_.changes = changes.changes;
+  } else if (!changes.warnings.empty()) {
+    warn(std::to_string(changes.warnings.size()) +
+         " remarks on the changes are not shown: they name what the job wrote, and its secrets are "
+         "not "
+         "known any more");
+  }
+  if (!changes.left_out) return;
+  unsaved_ = true;
+  say("The job's workspace stays in " + context_.directory.overlay().string() +
+      ", for it holds what could not be taken over");
+}
+
 JobRun::Stage JobRun::handle_changes() {
   const Stopwatch watch;
   const auto touched = workspace_->touched();
@@ -22,28 +39,24 @@ JobRun::Stage JobRun::handle_changes() {
     co_return fail(JobCause::system_failure,
                    {taken.error().code, "the changes could not be read: " + taken.error().message});
   }
-  for (const auto& warning : taken->changes.warnings) warn(warning);
-  if (taken->changes.left_out) {
-    unsaved_ = true;
-    say("The job's workspace stays in " + context_.directory.overlay().string() +
-        ", for it holds what could not be taken over");
-  }
-  result_.changes = taken->changes.changes;
+  tell_changes(taken->changes);
   if (changed_nothing(taken->changes)) {
     say("The job changed nothing; nothing is published.");
     co_return true;
   }
   if (taken->changes.head != taken->changes.base) result_.commit = taken->changes.head;
-  const bool published = co_await publish_changes(changes_context, *taken);
+  const bool published = co_await publish_changes(*taken);
   if (!published || !taken->changes.kept_refs.empty())
-    co_await keep_changes(changes_context, taken->changes);
+    co_await keep_changes(changes_context, *taken);
   co_return published;
 }
 
-JobRun::Stage JobRun::publish_changes(const ChangesContext&, const TakenOver& taken) {
-  if (!taken.refusal.empty() && job_.publish.mode != PublishMode::none)
-    co_return fail(JobCause::publish_refused, {ErrorCode::denied, taken.refusal});
-  if (!taken.refusal.empty()) warn("these changes would not be published: " + taken.refusal);
+JobRun::Stage JobRun::publish_changes(const TakenOver& taken) {
+  if (!taken.refusal.empty()) {
+    if (!failed_ && job_.publish.mode != PublishMode::none)
+      co_return fail(JobCause::publish_refused, {ErrorCode::denied, taken.refusal});
+    if (secrets_known_) warn("these changes would not be published: " + taken.refusal);
+  }
   if (failed_ || job_.publish.mode == PublishMode::none || result_.commit.empty()) co_return false;
   const Stopwatch watch;
   journal("publish", {{"ref", record_.ref}, {"commit", result_.commit}});
@@ -75,7 +88,8 @@ JobRun::Stage JobRun::publish_changes(const ChangesContext&, const TakenOver& ta
 }
 
 asio::awaitable<void> JobRun::keep_changes(const ChangesContext& changes_context,
-                                           const ChangeSet& changes) {
+                                           const TakenOver& taken) {
+  const ChangeSet& changes = taken.changes;
   const auto bundle = co_await keep_bundle(changes_context, changes, after_script_);
   if (!bundle) {
     fail(JobCause::system_failure,
@@ -87,8 +101,11 @@ asio::awaitable<void> JobRun::keep_changes(const ChangesContext& changes_context
   }
   if (!*bundle) co_return;
   result_.bundle = (*bundle)->file;
-  journal("kept", {{"bundle", result_.bundle.string()}});
-  if (job_.publish.mode == PublishMode::none && !changes_context.merged.empty()) {
+  // Whoever publishes the bundle later must know what the guard said now, when the secrets were
+  // known.
+  journal("kept", {{"bundle", result_.bundle.string()},
+                   {"refusal", secrets_known_ ? masked(taken.refusal) : std::string()}});
+  if (job_.publish.mode == PublishMode::none && secrets_known_) {
     if (const auto kept = co_await keep_patch(changes_context, changes, after_script_); kept)
       result_.patch = context_.directory.patch_file();
     else

@@ -11,6 +11,7 @@
 #include "executor/job_environment.hpp"
 #include "executor/job_run.hpp"
 #include "executor/publication_guard.hpp"
+#include "sandbox/alarm.hpp"
 #include "sandbox/mount.hpp"
 
 namespace flow_runner {
@@ -87,7 +88,7 @@ JobRun::Stage JobRun::prepare_inputs() {
 
 JobRun::Stage JobRun::prepare_workspace() {
   const Stopwatch watch;
-  auto ids = IdRange::acquire(context_.state.id_ranges());
+  auto ids = IdRange::acquire(id_range_folder());
   if (!ids) co_return fail(JobCause::system_failure, ids.error());
   ids_.emplace(std::move(*ids));
   const auto user = resolve_user(image_->layers, image_->user);
@@ -201,6 +202,7 @@ JobRun::Stage JobRun::run_script() {
   progress("script", "");
   const auto executor = co_await asio::this_coro::executor;
   asio::posix::stream_descriptor output(executor, pipe->read.release());
+  Alarm drain(executor);
   SandboxCommand command;
   command.argv = {*shell, std::string(job_files_in_container) + "/script"};
   command.environment = build_environment(
@@ -212,6 +214,9 @@ JobRun::Stage JobRun::run_script() {
   const auto run_and_close = [&]() -> asio::awaitable<Result<SandboxExit>> {
     auto exit = co_await sandbox_->run(std::move(command), cancellation_);
     pipe->write.close();
+    // Nothing of the job runs any more; who else holds the pipe got it from the job, and cannot
+    // keep us.
+    drain.set(std::chrono::seconds(1), [&output] { output.cancel(); });
     co_return exit;
   };
   auto [exit, bytes] = co_await (run_and_close() && read_output(output));

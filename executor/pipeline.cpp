@@ -8,6 +8,7 @@
 #include "config/version.hpp"
 #include "executor/job_run.hpp"
 #include "executor/publication_guard.hpp"
+#include "executor/remove_tree.hpp"
 #include "sandbox/alarm.hpp"
 
 namespace flow_runner {
@@ -120,11 +121,22 @@ JobRun::Stage JobRun::start() {
                                           "reaches all that the host reaches, services "
                                           "on 127.0.0.1 included");
   for (const auto& warning : variables_.warnings) warn(warning);
+  if (job_.flow.extensions.resources.disk_bytes)
+    co_return fail(
+        JobCause::sandbox_refused,
+        {ErrorCode::denied,
+         "the flow asks for resources.disk, and this version cannot enforce a disk limit; "
+         "remove the key to run without one"});
   if (job_.publish.mode != PublishMode::none) {
     const auto target = allowed_target(job_.publish, job_.repository.default_branch);
     if (!target) co_return fail(JobCause::publish_refused, target.error());
   }
   co_return true;
+}
+
+void JobRun::remove(const std::filesystem::path& path) {
+  if (const auto removed = remove_tree(path); !removed)
+    warn("left-overs stay on disk: " + removed.error().message);
 }
 
 asio::awaitable<void> JobRun::finish() {
@@ -139,11 +151,10 @@ asio::awaitable<void> JobRun::finish() {
   }
   workspace_.reset();
   sandbox_.reset();
-  std::error_code ignored;
-  std::filesystem::remove_all(context_.directory.overlay() / "root", ignored);
+  remove(context_.directory.overlay() / "root");
   if (!unsaved_) {
-    std::filesystem::remove_all(context_.directory.overlay(), ignored);
-    std::filesystem::remove_all(context_.directory.quarantine(), ignored);
+    remove(context_.directory.overlay());
+    remove(context_.directory.quarantine());
   }
   result_.timings.total_ms = total_.milliseconds();
   result_.finished_at = std::chrono::system_clock::now();
@@ -197,6 +208,7 @@ void JobRun::describe_job() {
 Result<bool> JobRun::restore() {
   FR_TRY(job_, context_.directory.read_job());
   patterns_ = MaskerPatterns::compile({});
+  secrets_known_ = false;
   describe_job();
   result_.started_at = job_.queued_at;
   FR_TRY(log_, JobLog::open(context_.directory.log_file(), patterns_, job_.limits.log_bytes));
@@ -205,6 +217,7 @@ Result<bool> JobRun::restore() {
   for (const auto& entry : entries) {
     if (entry.state == "accepted") result_.started_at = entry.at;
     if (entry.state == "workspace") record = entry.data;
+    if (entry.state == "kept") result_.bundle = context_.directory.bundle_file();
     if (entry.state == "script_ended" && entry.data.contains("exit_code"))
       result_.exit_code = entry.data["exit_code"].get<int>();
   }

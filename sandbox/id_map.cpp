@@ -13,6 +13,8 @@
 
 namespace flow_runner {
 
+std::filesystem::path id_range_folder() { return "/run/flow-runner-ids"; }
+
 Result<IdRange> IdRange::acquire(const std::filesystem::path& folder, std::uint32_t first) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
     return errno_error("cannot make " + folder.string());

@@ -39,6 +39,10 @@ class IdRange {
   std::uint32_t base_ = 0;
 };
 
+/// Where the slots' locks are: one folder for the host, whatever state folders its jobs have, and
+/// outside of what an executor's own mounts hide.
+std::filesystem::path id_range_folder();
+
 /// A user namespace with these maps, as a descriptor for mount_setattr(2): `inside` is the id on
 /// disk, `outside` the one that the mount shows. Needs CAP_SETUID and CAP_SETGID over `outside`
 /// (root); used only to translate ids of a mount, nothing runs in it.

@@ -75,6 +75,7 @@ json namespaces_of(const BundleSpec& spec) {
   json namespaces = json::array({{{"type", "user"}},
                                  {{"type", "pid"}},
                                  {{"type", "mount"}},
+                                 {{"type", "cgroup"}},
                                  {{"type", "ipc"}},
                                  {{"type", "uts"}}});
   if (spec.network == NetworkMode::host) return namespaces;

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -82,6 +83,9 @@ struct ChildSetup {
 
  private:
   error_code move_descriptors() {
+    // Boost 1.81 closes only what lies behind the last descriptor that is kept, not the gaps
+    // between.
+    if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return last_error();
     for (auto& [ours, number] : descriptors) {
       ours = ::fcntl(ours, F_DUPFD_CLOEXEC, parking_floor);
       if (ours < 0) return last_error();

@@ -67,7 +67,7 @@ TimedJob timed_job(fixtures::CommandSpec spec) {
 
 std::string milliseconds(double ms) { return number(ms) + " ms"; }
 
-std::string times(double ratio) { return format("%.2fx", ratio); }
+std::string times(double ratio) { return format(ratio < 0.095 ? "%.3fx" : "%.2fx", ratio); }
 
 std::string median_and_min(const Samples& s) {
   return s.count() == 0 ? "-" : milliseconds(s.median()) + " (" + number(s.min()) + ")";

@@ -224,6 +224,71 @@ TEST_CASE("hostile: a protected path stops the push, even when a later commit ta
   CHECK(ran.log_has(".gitlab-ci.yml"));
 }
 
+TEST_CASE("hostile: a merge that brings an old protected file back is stopped") {
+  ExecFixture test;
+  fixtures::GitRepository project = test.project();
+  project.write(".gitlab-ci.yml", "old: {}\n");
+  project.commit("Old pipeline");
+  project.write(".gitlab-ci.yml", "new: {}\n");
+  project.commit("New pipeline");
+  project.git({"push", "-q", test.origin().path().string(), "main"});
+  test.flow({identity,
+             "c=$(git commit-tree -p HEAD~1 -p HEAD -m merge 'HEAD~1^{tree}'); git checkout -q "
+             "--detach $c"});
+  const auto ran = test.push();
+  is_refused_and_kept(test, ran);
+  CHECK(ran.log_has(".gitlab-ci.yml"));
+}
+
+TEST_CASE(
+    "hostile: what the guard found in a failed job or a dry run stands in the way of publish too") {
+  ExecFixture test;
+  const std::vector<std::string> environment = {"API_TOKEN=a-very-secret-value-0123"};
+  ExecRun ran;
+  SUBCASE("failed job") {
+    test.flow({"echo $API_TOKEN > leak.txt; exit 3"}, {"API_TOKEN"});
+    ran = test.push({"--secret", "API_TOKEN"}, environment);
+    CHECK(ran.cause() == "script_failure");
+  }
+  SUBCASE("dry run") {
+    test.flow({"echo $API_TOKEN > leak.txt"}, {"API_TOKEN"});
+    ran = test.exec({"--repo", test.origin().path(), "--secret", "API_TOKEN", "--workload-ref",
+                     "workloads/test"},
+                    environment);
+  }
+  CHECK(ran.log_has("API_TOKEN"));
+  const auto published = test.run({"publish", ran.result["id"].get<std::string>()});
+  CHECK(published.exit_code != 0);
+  CHECK_FALSE(test.pushed());
+}
+
+TEST_CASE("hostile: a job that uses up inotify instances or holds leases stops nobody") {
+  ExecFixture test;
+  test.flow(
+      {"perl -e 'for (1..200) { syscall(294, 0) >= 0 or last } "
+       "opendir(D, \"/run/flow-runner-objects/pack\"); my $n = 0; "
+       "for (readdir D) { open(my $f, \"<\", \"/run/flow-runner-objects/pack/$_\") or next; "
+       "fcntl($f, 1024, 1) and $n++; push @k, $f } print \"leases $n\\n\"; sleep 3'",
+       "echo work > work.txt"});
+  auto holder = fixtures::ChildProcess::start(test.push_spec());
+  REQUIRE(holder.has_value());
+  ExecFixture other;
+  other.next_job_works();
+  const auto ended = holder->wait(std::chrono::seconds(60));
+  REQUIRE(ended.has_value());
+  CHECK(*ended == 0);
+}
+
+TEST_CASE("hostile: a disk limit that cannot be enforced refuses the job") {
+  ExecFixture test;
+  fixtures::write_file(test.flow_file(),
+                       "image: localhost/debian-git\ncommands: [echo started]\n"
+                       "x-flow-runner: {resources: {disk: 50MiB}}\n");
+  const auto ran = test.push();
+  CHECK(ran.cause() == "sandbox_refused");
+  CHECK_FALSE(ran.log_has("\nstarted"));
+}
+
 TEST_CASE("hostile: the default branch is no workload ref") {
   ExecFixture test;
   test.flow({"echo started"});

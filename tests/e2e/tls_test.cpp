@@ -92,7 +92,7 @@ class ProcessWatch {
       : secrets_(std::move(secrets)), thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
   struct Seen {
-    std::set<std::string> programs;   ///< base names
+    std::set<std::string> programs;   ///< base names, and each with its first argument
     std::set<std::string> arguments;  ///< programs with a secret among their arguments
     /// Programs with a secret in their environment, the client excepted: a person may give it
     /// there.
@@ -120,16 +120,16 @@ class ProcessWatch {
       if (!arguments || arguments->empty()) continue;
       const auto end = arguments->find('\0');
       const auto name = fs::path(arguments->substr(0, end)).filename().string();
-      seen_.programs.insert(name);
+      const std::string first = end == arguments->npos ? "" : arguments->c_str() + end + 1;
+      seen_.programs.insert({name, name + " " + first});
       if (has_any(*arguments, secrets_)) seen_.arguments.insert(name);
       const auto environment = read_file(process.path() / "environ", 4U << 20);
       if (!environment || !has_any(*environment, secrets_)) continue;
       // A child of the client looks like it until it becomes its own program.
-      const std::string subcommand = end == arguments->npos ? "" : arguments->c_str() + end + 1;
-      if (name == "flow-runner" && subcommand == "exec")
+      if (name == "flow-runner" && first == "exec")
         seen_.client = true;
       else
-        seen_.environments.insert(name + " " + subcommand);
+        seen_.environments.insert(name + " " + first);
     }
   }
 
@@ -272,15 +272,15 @@ TEST_CASE("tls: the token is in no log, result, state file, argument list or env
   CHECK(tls.served().show("workloads/test", "work.txt") == "work");
 
   // All of them were looked at: client and executor, git and its helper, the container's own.
-  for (const char* program : {"flow-runner", "git", "sleep"}) {
+  for (const char* program : {"flow-runner exec", "exe job-executor", "git", "sleep 1.0625"}) {
     CAPTURE(program);
     CHECK(seen.programs.contains(program));
   }
   CHECK(std::any_of(seen.programs.begin(), seen.programs.end(),
                     [](const std::string& name) { return name.starts_with("git-remote-http"); }));
   CHECK(seen.client == by_environment);
-  CHECK(seen.arguments == std::set<std::string>{});
-  CHECK(seen.environments == std::set<std::string>{});
+  CHECK(nlohmann::json(seen.arguments).dump() == "[]");
+  CHECK(nlohmann::json(seen.environments).dump() == "[]");
 
   is_nowhere_in(ran, token);
   const auto url = tls.server.url(project);

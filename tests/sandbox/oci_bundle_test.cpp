@@ -78,10 +78,10 @@ TEST_CASE(
   };
   auto spec = some_spec();
   CHECK(kinds(oci_config(spec)) ==
-        std::vector<std::string>{"ipc", "mount", "network", "pid", "user", "uts"});
+        std::vector<std::string>{"cgroup", "ipc", "mount", "network", "pid", "user", "uts"});
   CHECK(mount_at(oci_config(spec), "/sys")["type"] == "sysfs");
   spec.network = NetworkMode::host;
-  CHECK(kinds(oci_config(spec)) == std::vector<std::string>{"ipc", "mount", "pid", "user", "uts"});
+  CHECK(kinds(oci_config(spec)) == std::vector<std::string>{"cgroup", "ipc", "mount", "pid", "user", "uts"});
   CHECK(mount_at(oci_config(spec), "/sys")["type"] == "tmpfs");
 }
 
