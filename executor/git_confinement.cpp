@@ -20,14 +20,6 @@
 
 #include "sandbox/descriptor.hpp"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FLOW_RUNNER_SHADOW_MEMORY 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FLOW_RUNNER_SHADOW_MEMORY 1
-#endif
-#endif
-
 namespace flow_runner {
 namespace {
 
@@ -52,8 +44,7 @@ Result<void> check_single_thread() {
   }
   if (failed) return cannot("cannot count its threads", failed.value());
   if (threads == 1) return {};
-  return Error{ErrorCode::internal,
-               "cannot confine the git worker: it has more than one thread"};
+  return Error{ErrorCode::internal, "cannot confine the git worker: it has more than one thread"};
 }
 
 struct Place {
@@ -137,9 +128,7 @@ Result<void> limit(__rlimit_resource resource, rlim_t value) {
 }
 
 Result<void> set_limits() {
-#ifndef FLOW_RUNNER_SHADOW_MEMORY
-  FR_CHECK(limit(RLIMIT_AS, 4ULL << 30));
-#endif
+  if (!has_shadow_memory) FR_CHECK(limit(RLIMIT_AS, 4ULL << 30));
   FR_CHECK(limit(RLIMIT_CPU, 30 * 60));
   FR_CHECK(limit(RLIMIT_FSIZE, 4ULL << 30));
   FR_CHECK(limit(RLIMIT_NOFILE, 256));

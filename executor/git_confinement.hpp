@@ -6,7 +6,23 @@
 
 #include "config/result.hpp"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FLOW_RUNNER_SHADOW_MEMORY 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FLOW_RUNNER_SHADOW_MEMORY 1
+#endif
+#endif
+
 namespace flow_runner {
+
+/// A sanitizer maps terabytes that it never touches: limits on memory cannot be set in such a
+/// build.
+#ifdef FLOW_RUNNER_SHADOW_MEMORY
+inline constexpr bool has_shadow_memory = true;
+#else
+inline constexpr bool has_shadow_memory = false;
+#endif
 
 /// The folders that stay in sight, at the same absolute paths as before; links in them are not
 /// followed, devices do not work. At least one.

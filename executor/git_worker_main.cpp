@@ -140,7 +140,8 @@ Result<void> set_limits(const json& request) {
     const bool given = found != limits.end() && found->is_number_unsigned() && *found != json(0U);
     return given ? found->get<std::uint64_t>() : otherwise;
   };
-  FR_CHECK(set_limit(RLIMIT_DATA, wanted("memory_bytes", default_memory_bytes), "memory_bytes"));
+  if (!has_shadow_memory)
+    FR_CHECK(set_limit(RLIMIT_DATA, wanted("memory_bytes", default_memory_bytes), "memory_bytes"));
   FR_CHECK(set_limit(RLIMIT_CPU, wanted("cpu_seconds"), "cpu_seconds"));
   FR_CHECK(set_limit(RLIMIT_FSIZE, wanted("file_bytes"), "file_bytes"));
   FR_CHECK(set_limit(RLIMIT_NOFILE, wanted("open_files"), "open_files"));
