@@ -88,4 +88,8 @@ struct Job {
   std::vector<std::string> masking_never;
 };
 
+/// Applies what a flow asks for itself under x-flow-runner: it can only narrow what the job was
+/// given.
+void narrow(Job& job, const FlowExtensions& asked);
+
 }  // namespace flow_runner

@@ -16,6 +16,7 @@
 #include "config/job_json.hpp"
 #include "executor/executor_channel.hpp"
 #include "executor/job_follower.hpp"
+#include "executor/remove_tree.hpp"
 #include "sandbox/cgroup.hpp"
 #include "sandbox/process.hpp"
 
@@ -59,6 +60,8 @@ void send_request(int fd, ChannelRequest request) {
 /// Runs `job-executor salvage`; the lock goes with it.
 asio::awaitable<Result<void>> salvage(const StateDirectory& state, const JobDirectory& job,
                                       Descriptor lock) {
+  // The lock is free a moment before the last process of a killed executor is gone.
+  FR_CO_CHECK(kill_cgroup(host_cgroup_hierarchies(), job.id(), std::chrono::seconds(10)));
   const auto executor = co_await asio::this_coro::executor;
   FR_CO_TRY(auto channel, make_channel());
   ProcessSpec spec = executor_spec("salvage", state, job.id());
@@ -78,6 +81,17 @@ Result<std::optional<Descriptor>> lock_if_dead(const JobDirectory& job) {
   // It may have finished between the two looks.
   if (lock && ::access(job.result_file().c_str(), F_OK) == 0) lock.reset();
   return lock;
+}
+
+/// Removes what a finished job had put aside when it died.
+void finish_clean_up(const JobDirectory& job) {
+  if (::access(job.result_file().c_str(), F_OK) != 0 || ::access(job.removing().c_str(), F_OK) != 0)
+    return;
+  const auto lock = job.try_lock();
+  if (!lock || !*lock) return;
+  // What cannot be removed now is tried again by the next command.
+  (void)remove_tree(job.removing());
+  (void)remove_tree(job.quarantine());
 }
 
 /// Asked before anything is made: later it would be a failed system call somewhere inside the
@@ -146,6 +160,7 @@ asio::awaitable<Result<std::vector<std::string>>> salvage_dead_jobs(const StateD
   std::optional<Error> first_failure;
   for (const auto& job : jobs) {
     if (cancellation.requested()) break;
+    finish_clean_up(job);
     auto lock = lock_if_dead(job);
     if (!lock || !*lock) continue;
     if (const auto done = co_await salvage(state, job, std::move(**lock)); done)

@@ -22,6 +22,7 @@
 
 #include "config/job_json.hpp"
 #include "executor/executor_channel.hpp"
+#include "executor/git_worker.hpp"
 #include "executor/pipeline.hpp"
 #include "sandbox/descriptor.hpp"
 #include "sandbox/mount.hpp"
@@ -60,12 +61,6 @@ Result<std::filesystem::path> scratch_folder() {
   if (::mkdir(folder.c_str(), 0711) != 0 && errno != EEXIST)
     return errno_error("cannot make " + folder.string());
   return folder;
-}
-
-std::filesystem::path git_worker_program() {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  return self.parent_path() / "flow-runner-git";
 }
 
 /// Reads single-byte requests and hands them to the cancellation; the end of the stream is told

@@ -158,10 +158,25 @@ std::string describe(const GitCommand& command) {
   return text;
 }
 
+namespace {
+
+/// Loopback never leaves the host.
+bool sends_token_in_the_clear(const GitCommand& command) {
+  if (!command.remote || command.credential.token.empty()) return false;
+  const std::string& host = command.remote->host;
+  return command.remote->kind == RemoteUrl::Kind::http && host != "localhost" && host != "[::1]" &&
+         !host.starts_with("127.");
+}
+
+}  // namespace
+
 asio::awaitable<Result<RunOutput>> run_git(GitCommand command, const GitContext& context,
                                            Cancellation& cancellation) {
   if (command.deadline <= std::chrono::milliseconds(0))
     co_return Error{ErrorCode::timed_out, "no time was left for " + describe(command)};
+  if (sends_token_in_the_clear(command))
+    co_return Error{ErrorCode::denied,
+                    describe(command) + " would send the token unencrypted: use https://"};
   ProcessSpec spec;
   spec.argv = git_arguments(command);
   spec.environment = git_environment(command);

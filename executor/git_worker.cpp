@@ -78,6 +78,11 @@ Error died(ExitStatus status, std::string_view diagnostics) {
 
 }  // namespace
 
+std::filesystem::path git_worker_program() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "flow-runner-git";
+}
+
 asio::awaitable<Result<nlohmann::json>> run_git_worker(std::string verb, nlohmann::json request,
                                                        GitWorkerOptions options,
                                                        Cancellation& cancellation) {

@@ -20,6 +20,9 @@ namespace flow_runner {
 
 namespace asio = boost::asio;
 
+/// The program flow-runner-git, beside the one that runs.
+std::filesystem::path git_worker_program();
+
 /// What the worker allows itself (setrlimit) before it opens anything; 0 leaves a limit as it is.
 struct GitWorkerLimits {
   std::uint64_t memory_bytes = 0;  ///< RLIMIT_DATA: heap and private mappings, not mapped packs

@@ -37,8 +37,9 @@ std::filesystem::path default_state_directory();
 
 /// One line of journal.jsonl: a transition of the job, with what recovery needs to know after it.
 struct JournalEntry {
-  std::string state;  ///< accepted image workspace sandbox script script_ended changes publish kept
-                      ///< finished
+  /// accepted image workspace sandbox script script_ended changes publish kept workspace_kept
+  /// finished
+  std::string state;
   std::chrono::system_clock::time_point at;
   nlohmann::json data = nlohmann::json::object();  ///< masked, no secrets
 };
@@ -62,6 +63,8 @@ class JobDirectory {
   [[nodiscard]] std::filesystem::path patch_file() const { return path_ / "changes.patch"; }
   [[nodiscard]] std::filesystem::path lock_file() const { return path_ / "lock"; }
   [[nodiscard]] std::filesystem::path overlay() const { return path_ / "overlay"; }
+  /// What is being removed: nothing in it counts any more.
+  [[nodiscard]] std::filesystem::path removing() const { return path_ / "removing"; }
   [[nodiscard]] std::filesystem::path quarantine() const { return path_ / "quarantine"; }
 
   /// Creates <jobs>/<id> (0700) with job.json (no secrets) and the lock held; exists already:

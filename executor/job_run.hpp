@@ -74,11 +74,17 @@ class JobRun {
 
   asio::awaitable<Result<ImageFacts>> ensure_image(Cancellation& cancellation);
   asio::awaitable<Result<PreparedRepository>> prepare_repository(Cancellation& cancellation);
+  /// Of the repository that is published to, which for a folder is its origin.
+  asio::awaitable<Result<std::string>> target_default_branch(Cancellation& cancellation);
+  [[nodiscard]] std::string target_url() const {
+    return job_.publish.url.empty() ? job_.repository.url : job_.publish.url;
+  }
   asio::awaitable<std::uint64_t> read_output(asio::posix::stream_descriptor& pipe);
 
   bool fail(JobCause cause, const Error& error);
   void remove(const std::filesystem::path& path);
-  void journal(const char* state, nlohmann::json data = nlohmann::json::object());
+  /// False, with a warning, when the line could not be written.
+  bool journal(const char* state, nlohmann::json data = nlohmann::json::object());
   void progress(const char* phase, std::string_view text, std::uint64_t done = 0,
                 std::uint64_t total = 0);
   void say(const std::string& line);
@@ -104,6 +110,7 @@ class JobRun {
   std::optional<JobLog> log_;
   JobResult result_;
   bool failed_ = false;
+  bool script_over_ = false;
   /// False in a salvage: names that the job chose could hold a secret that nobody could mask, so
   /// none is shown.
   bool secrets_known_ = true;

@@ -67,7 +67,7 @@ JobRun::Stage JobRun::publish_changes(const TakenOver& taken) {
   request.mirror = record_.mirror;
   request.base = taken.changes.base;
   request.head = taken.changes.head;
-  request.url = job_.publish.url.empty() ? job_.repository.url : job_.publish.url;
+  request.url = target_url();
   request.ref = record_.ref;
   request.expected = repository_->workload_tip;
   request.credential = {job_.repository.username, job_.repository.token};
@@ -83,6 +83,7 @@ JobRun::Stage JobRun::publish_changes(const TakenOver& taken) {
   result_.pushed_ref = outcome->ref;
   result_.pushed_sha = outcome->commit;
   result_.commit = outcome->commit;
+  journal("published", {{"ref", outcome->ref}, {"commit", outcome->commit}});
   say("Pushed " + outcome->commit.substr(0, 12) + " to " + outcome->ref);
   co_return true;
 }
@@ -104,6 +105,7 @@ asio::awaitable<void> JobRun::keep_changes(const ChangesContext& changes_context
   // Whoever publishes the bundle later must know what the guard said now, when the secrets were
   // known.
   journal("kept", {{"bundle", result_.bundle.string()},
+                   {"commit", result_.commit},
                    {"refusal", secrets_known_ ? masked(taken.refusal) : std::string()}});
   if (job_.publish.mode == PublishMode::none && secrets_known_) {
     if (const auto kept = co_await keep_patch(changes_context, changes, after_script_); kept)

@@ -8,6 +8,7 @@
 
 #include "config/ref_name.hpp"
 #include "config/units.hpp"
+#include "executor/git_command.hpp"
 #include "executor/job_environment.hpp"
 #include "executor/job_run.hpp"
 #include "executor/publication_guard.hpp"
@@ -44,6 +45,24 @@ asio::awaitable<Result<PreparedRepository>> JobRun::prepare_repository(Cancellat
   co_return co_await cache.prepare(job_.repository, ref, job_.source, options, cancellation);
 }
 
+asio::awaitable<Result<std::string>> JobRun::target_default_branch(Cancellation& cancellation) {
+  if (job_.publish.mode == PublishMode::local) co_return job_.repository.default_branch;
+  if (target_url() == job_.repository.url) co_return repository_->default_branch;
+  FR_CO_TRY(auto url,
+            parse_remote_url(target_url(),
+                             job_.repository.token.empty() ? TokenGiven::no : TokenGiven::yes));
+  const std::vector<std::string> names;
+  const Credential credential{job_.repository.username, job_.repository.token};
+  const GitContext git{.ca_file = job_.ca_file,
+                       .sanitize = [this](std::string_view text) { return masked(text); },
+                       .on_progress = {}};
+  FR_CO_TRY(const RemoteRefs refs, co_await list_remote(std::move(url), credential, names, git,
+                                                        cancellation, std::chrono::minutes(1)));
+  constexpr std::string_view heads = "refs/heads/";
+  co_return refs.head_branch.starts_with(heads) ? refs.head_branch.substr(heads.size())
+                                                : std::string();
+}
+
 JobRun::Stage JobRun::prepare_inputs() {
   using namespace asio::experimental::awaitable_operators;
   journal("image", {{"image", job_.flow.image.name}});
@@ -75,7 +94,9 @@ JobRun::Stage JobRun::prepare_inputs() {
   result_.image_digest = image_->digest;
   result_.base = repository_->commit;
   if (job_.publish.mode != PublishMode::none) {
-    const auto target = allowed_target(job_.publish, repository_->default_branch);
+    const auto default_branch = co_await target_default_branch(cancellation_);
+    if (!default_branch) co_return fail(JobCause::workspace_failure, default_branch.error());
+    const auto target = allowed_target(job_.publish, *default_branch);
     if (!target) co_return fail(JobCause::publish_refused, target.error());
   }
   const SnapshotInfo& snapshot = repository_->snapshot;
@@ -118,7 +139,10 @@ JobRun::Stage JobRun::prepare_workspace() {
     co_return fail(JobCause::system_failure, errno_error("cannot make " + spec.scratch.string()));
   if (const auto created = Workspace::create(spec); !created)
     co_return fail(JobCause::workspace_failure, created.error());
-  journal("workspace", to_json(record_));
+  // Without this line nobody could take up the work of a dead job.
+  if (!journal("workspace", to_json(record_)))
+    co_return fail(JobCause::system_failure,
+                   {ErrorCode::unavailable, "the journal cannot be written"});
   auto workspace = Workspace::mount(spec);
   if (!workspace) co_return fail(JobCause::workspace_failure, workspace.error());
   workspace_.emplace(std::move(*workspace));
@@ -216,27 +240,31 @@ JobRun::Stage JobRun::run_script() {
     pipe->write.close();
     // Nothing of the job runs any more; who else holds the pipe got it from the job, and cannot
     // keep us.
-    drain.set(std::chrono::seconds(1), [&output] { output.cancel(); });
+    drain.set(std::chrono::seconds(1), [&output] { output.close(); });
     co_return exit;
   };
   auto [exit, bytes] = co_await (run_and_close() && read_output(output));
   result_.timings.script_ms = watch.milliseconds();
-  if (!exit) co_return fail(JobCause::sandbox_refused, exit.error());
   log_->end_script();
+  if (!exit) co_return fail(JobCause::sandbox_refused, exit.error());
   result_.exit_code = exit->status.code;
   journal("script_ended", {{"exit_code", exit->status.code}});
   if (const auto stop = cancellation_.requested())
-    co_return fail(cause_of(*stop),
-                   {ErrorCode::cancelled, *stop == StopCause::timeout
-                                              ? "the job was stopped after its time limit of " +
-                                                    format_duration(job_.limits.timeout)
-                                              : std::string("the job was cancelled")});
+    co_return fail(
+        cause_of(*stop),
+        {ErrorCode::cancelled,
+         *stop == StopCause::timeout
+             ? "the job was stopped after its time limit of " + format_duration(job_.limits.timeout)
+         : *stop == StopCause::runner_interrupted ? "the program that had started the job went away"
+                                                  : std::string("the job was cancelled")});
   if (exit->status.success()) co_return true;
   if (exit->oom_kills > 0)
     co_return fail(
         JobCause::resource_exhausted,
         {ErrorCode::denied, "the job's memory limit of " + format_bytes(job_.limits.memory_bytes) +
                                 " was reached; raise it with --memory"});
+  if (job_.network == NetworkMode::none)
+    say("The job had no network. If it needs one: --network host gives it the host's.");
   co_return fail(JobCause::script_failure,
                  {ErrorCode::invalid_input,
                   "the script ended with exit code " + std::to_string(exit->status.code)});

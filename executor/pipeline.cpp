@@ -1,6 +1,7 @@
 #include "executor/pipeline.hpp"
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,20 +30,6 @@ std::string host_name() {
   return name.data();
 }
 
-/// The flow's own keys may only narrow what the job was given.
-void narrow(Job& job) {
-  const FlowExtensions& own = job.flow.extensions;
-  if (own.timeout) job.limits.timeout = std::min(job.limits.timeout, *own.timeout);
-  const auto narrow_count = [](std::uint64_t& limit, const std::optional<std::uint64_t>& wanted) {
-    if (wanted && (limit == 0 || *wanted < limit)) limit = *wanted;
-  };
-  narrow_count(job.limits.memory_bytes, own.resources.memory_bytes);
-  narrow_count(job.limits.pids, own.resources.pids);
-  if (own.resources.cpus && (job.limits.cpus == 0 || *own.resources.cpus < job.limits.cpus))
-    job.limits.cpus = *own.resources.cpus;
-  if (own.network && *own.network == NetworkMode::none) job.network = NetworkMode::none;
-}
-
 }  // namespace
 
 JobCause cause_of(StopCause cause) noexcept {
@@ -64,7 +51,9 @@ JobCause cause_of(StopCause cause) noexcept {
 bool JobRun::fail(JobCause cause, const Error& error) {
   if (failed_) return false;
   failed_ = true;
-  if (const auto stop = cancellation_.requested()) cause = cause_of(*stop);
+  // After the script a request to stop changes nothing any more, so it is not the cause either.
+  const auto stop = cancellation_.requested();
+  if (stop && !script_over_) cause = cause_of(*stop);
   result_.cause = cause;
   result_.status = cause == JobCause::canceled ? JobStatus::canceled : JobStatus::failed;
   result_.message = masked(error.message);
@@ -72,10 +61,11 @@ bool JobRun::fail(JobCause cause, const Error& error) {
   return false;
 }
 
-void JobRun::journal(const char* state, json data) {
+bool JobRun::journal(const char* state, json data) {
   const JournalEntry entry{state, std::chrono::system_clock::now(), std::move(data)};
   if (const auto written = context_.directory.append_journal(entry); !written)
-    warn("the job's journal could not be written: " + written.error().message);
+    return warn("the job's journal could not be written: " + written.error().message), false;
+  return true;
 }
 
 void JobRun::progress(const char* phase, std::string_view text, std::uint64_t done,
@@ -106,7 +96,7 @@ bool JobRun::changed_nothing(const ChangeSet& changes) const {
 }
 
 JobRun::Stage JobRun::start() {
-  narrow(job_);
+  narrow(job_, job_.flow.extensions);
   variables_ = resolve_variables(job_);
   patterns_ = compile_patterns(variables_);
   auto log = JobLog::open(context_.directory.log_file(), patterns_, job_.limits.log_bytes);
@@ -121,6 +111,10 @@ JobRun::Stage JobRun::start() {
                                           "reaches all that the host reaches, services "
                                           "on 127.0.0.1 included");
   for (const auto& warning : variables_.warnings) warn(warning);
+  if (job_.flow.extensions.idle_timeout)
+    warn("x-flow-runner.idle_timeout has no effect in this version");
+  if (job_.flow.extensions.publish_on_failure)
+    warn("x-flow-runner.publish.on_failure has no effect in this version: kept changes stay here");
   if (job_.flow.extensions.resources.disk_bytes)
     co_return fail(
         JobCause::sandbox_refused,
@@ -135,8 +129,9 @@ JobRun::Stage JobRun::start() {
 }
 
 void JobRun::remove(const std::filesystem::path& path) {
+  // The error would name what the job has written, and nobody masks stderr.
   if (const auto removed = remove_tree(path); !removed)
-    warn("left-overs stay on disk: " + removed.error().message);
+    std::fprintf(stderr, "flow-runner: left-overs stay in %s\n", path.c_str());
 }
 
 asio::awaitable<void> JobRun::finish() {
@@ -151,11 +146,6 @@ asio::awaitable<void> JobRun::finish() {
   }
   workspace_.reset();
   sandbox_.reset();
-  remove(context_.directory.overlay() / "root");
-  if (!unsaved_) {
-    remove(context_.directory.overlay());
-    remove(context_.directory.quarantine());
-  }
   result_.timings.total_ms = total_.milliseconds();
   result_.finished_at = std::chrono::system_clock::now();
   if (log_) {
@@ -163,12 +153,24 @@ asio::awaitable<void> JobRun::finish() {
                       std::string(to_string(result_.cause))
                 : "Job succeeded");
     log_->close();
+    if (log_->error() != nullptr)
+      result_.warnings.push_back("the log is not complete: " + masked(log_->error()->message));
     result_.log = context_.directory.log_file();
     result_.log_bytes = log_->bytes();
     result_.log_truncated = log_->truncated();
   }
+  // Out of the way in one step: whoever salvages this job must never see half a workspace.
+  const auto leavings = context_.directory.removing();
+  if (!unsaved_ && ::rename(context_.directory.overlay().c_str(), leavings.c_str()) != 0 &&
+      errno != ENOENT)
+    warn(errno_error("the workspace cannot be put aside").message);
   if (const auto written = context_.directory.write_result(result_); !written)
     std::fprintf(stderr, "flow-runner: %s\n", written.error().message.c_str());
+  remove(leavings);
+  if (unsaved_)
+    remove(context_.directory.overlay() / "root");
+  else
+    remove(context_.directory.quarantine());
   journal("finished", {{"status", to_string(result_.status)}, {"cause", to_string(result_.cause)}});
 }
 
@@ -186,6 +188,7 @@ asio::awaitable<JobResult> JobRun::run() {
       co_await prepare_sandbox()) {
     script_ran = true;
     co_await run_script();
+    script_over_ = true;
   }
   deadline.cancel();
   if (script_ran) co_await handle_changes();
@@ -200,15 +203,18 @@ void JobRun::describe_job() {
   result_.source = job_.source;
   result_.project = job_.repository.project_path;
   result_.job_url = job_.job_url;
+  result_.token_used = job_.repository.token_name;
   result_.flow_path = job_.flow.path;
   result_.flow_sha256 = job_.flow.sha256;
   result_.network = job_.network == NetworkMode::none ? "none" : "host";
 }
 
 Result<bool> JobRun::restore() {
-  FR_TRY(job_, context_.directory.read_job());
   patterns_ = MaskerPatterns::compile({});
   secrets_known_ = false;
+  job_.id = context_.directory.id();
+  describe_job();
+  FR_TRY(job_, context_.directory.read_job());
   describe_job();
   result_.started_at = job_.queued_at;
   FR_TRY(log_, JobLog::open(context_.directory.log_file(), patterns_, job_.limits.log_bytes));
@@ -217,15 +223,26 @@ Result<bool> JobRun::restore() {
   for (const auto& entry : entries) {
     if (entry.state == "accepted") result_.started_at = entry.at;
     if (entry.state == "workspace") record = entry.data;
-    if (entry.state == "kept") result_.bundle = context_.directory.bundle_file();
+    if (entry.state == "kept") result_.commit = entry.data.value("commit", "");
+    if (entry.state == "published") {
+      result_.pushed_ref = entry.data.value("ref", "");
+      result_.pushed_sha = result_.commit = entry.data.value("commit", "");
+    }
     if (entry.state == "script_ended" && entry.data.contains("exit_code"))
       result_.exit_code = entry.data["exit_code"].get<int>();
   }
+  if (::access(context_.directory.bundle_file().c_str(), F_OK) == 0)
+    result_.bundle = context_.directory.bundle_file();
+  const auto overlay = context_.directory.overlay() / "workspace";
+  std::error_code ignored;
+  const bool has_work = std::filesystem::exists(overlay / "upper") &&
+                        !std::filesystem::is_empty(overlay / "upper", ignored);
+  if (!record && has_work)
+    return Error{ErrorCode::internal, "the journal does not say what the workspace was made from"};
   if (!record) return false;
   FR_TRY(record_, workspace_record_from_json(*record));
   result_.base = record_.base;
-  const auto overlay = context_.directory.overlay() / "workspace";
-  if (::access((overlay / "upper").c_str(), F_OK) != 0) return false;
+  if (!has_work) return false;
   WorkspaceSpec spec;
   spec.snapshot_layers = record_.snapshot_layers;
   spec.overlay = overlay;

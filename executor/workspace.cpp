@@ -97,19 +97,6 @@ Result<Workspace> Workspace::mount(const WorkspaceSpec& spec) {
   return Workspace(merged, spec.overlay);
 }
 
-Workspace::Workspace(Workspace&& other) noexcept
-    : merged_(std::exchange(other.merged_, {})), overlay_(std::move(other.overlay_)) {}
-
-Workspace& Workspace::operator=(Workspace&& other) noexcept {
-  std::swap(merged_, other.merged_);
-  std::swap(overlay_, other.overlay_);
-  return *this;
-}
-
-Workspace::~Workspace() {
-  if (!merged_.empty()) unmount(merged_);
-}
-
 Result<bool> Workspace::touched() const {
   std::error_code error;
   const bool empty = std::filesystem::is_empty(upper(), error);

@@ -34,17 +34,14 @@ struct WorkspaceSpec {
 
 /// The overlay's folders on disk are `overlay/upper` (what the job changed), `overlay/work` and
 /// `overlay/git` (a small lower layer: HEAD, config, refs, alternates). `mount` can be repeated
-/// after a crash over the same folders. The mount dies with the mount namespace.
+/// after a crash over the same folders. The mount dies with the mount namespace, not before: taking
+/// an overlay down syncs the whole file system below it, and that can take long on a busy host.
 class Workspace {
  public:
   /// Writes the layers on disk. Once per job.
   static Result<void> create(const WorkspaceSpec& spec);
   /// Mounts the overlay; needs CAP_SYS_ADMIN and what `create` has made.
   static Result<Workspace> mount(const WorkspaceSpec& spec);
-
-  Workspace(Workspace&&) noexcept;
-  Workspace& operator=(Workspace&&) noexcept;
-  ~Workspace();
 
   [[nodiscard]] const std::filesystem::path& merged() const noexcept { return merged_; }
   [[nodiscard]] std::filesystem::path upper() const { return overlay_ / "upper"; }

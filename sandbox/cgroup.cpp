@@ -208,6 +208,23 @@ Result<Cgroup> Cgroup::create(const std::vector<CgroupHierarchy>& hierarchies,
   return group;
 }
 
+Result<Cgroup> Cgroup::open(const std::vector<CgroupHierarchy>& hierarchies,
+                            const std::string& name) {
+  Cgroup group;
+  group.name_ = name;
+  for (const auto& hierarchy : hierarchies) {
+    Member member;
+    member.unified = hierarchy.unified;
+    auto parent = open_file(hierarchy.parent, O_RDONLY | O_DIRECTORY);
+    auto directory = open_file(hierarchy.parent / name, O_RDONLY | O_DIRECTORY);
+    if (!parent || !directory) continue;
+    member.parent = std::move(*parent);
+    member.directory = std::move(*directory);
+    group.members_.push_back(std::move(member));
+  }
+  return group;
+}
+
 Cgroup::~Cgroup() {
   if (members_.empty()) return;
   (void)kill(std::chrono::milliseconds(200));
@@ -258,6 +275,12 @@ std::uint64_t Cgroup::oom_kills() const {
     return keyed_value(read_control(member.directory.get(), file), "oom_kill");
   }
   return 0;
+}
+
+Result<void> kill_cgroup(const std::vector<CgroupHierarchy>& hierarchies, const std::string& name,
+                         std::chrono::milliseconds deadline) {
+  FR_TRY(Cgroup group, Cgroup::open(hierarchies, name));
+  return group.kill(deadline);
 }
 
 void sweep_cgroups(const std::vector<CgroupHierarchy>& hierarchies,

@@ -42,6 +42,9 @@ class Cgroup {
   /// Makes the groups and writes the limits. On failure nothing is left behind.
   static Result<Cgroup> create(const std::vector<CgroupHierarchy>& hierarchies,
                                const std::string& name, const CgroupLimits& limits);
+  /// The groups of that name, as far as they exist.
+  static Result<Cgroup> open(const std::vector<CgroupHierarchy>& hierarchies,
+                             const std::string& name);
   Cgroup(Cgroup&&) = default;
   Cgroup& operator=(Cgroup&&) = default;
   /// Kills what is inside; removes the groups if they are empty by then (the sweep takes the rest).
@@ -73,6 +76,10 @@ class Cgroup {
   std::string name_;
   std::vector<Member> members_;
 };
+
+/// SIGKILL to whatever is in the job's groups, and waits until they are empty. No such group: done.
+Result<void> kill_cgroup(const std::vector<CgroupHierarchy>& hierarchies, const std::string& name,
+                         std::chrono::milliseconds deadline);
 
 /// Removes empty groups of dead jobs; `is_alive(name)` keeps one. A group with processes is killed
 /// first.

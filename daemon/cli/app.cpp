@@ -88,6 +88,8 @@ void add_job_commands(CLI::App& app, Commands& c) {
       ->add_option("--older-than", c.prune.older_than,
                    "such as 2d; default: jobs 14d, unpublished changes 30d, snapshots 7d")
       ->type_name("AGE");
+  prune->add_flag("--unpublished", c.prune.unpublished,
+                  "also remove changes of that age that were never published");
   add_state_option(*prune, c.prune.state_dir);
   prune->callback([&c] { c.chosen = [&c] { return prune_command(c.prune); }; });
 }

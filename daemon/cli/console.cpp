@@ -136,9 +136,4 @@ Result<JobDirectory> find_job(const StateDirectory& state, std::string_view word
                shown + " could be " + std::to_string(found.size()) + " jobs: " + names};
 }
 
-std::filesystem::path git_worker_program() {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "flow-runner-git";
-}
-
 }  // namespace flow_runner::cli

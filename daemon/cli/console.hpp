@@ -41,7 +41,4 @@ Result<StateDirectory> open_state(const std::string& option);
 /// The job of which `word` is the id or the beginning of exactly one id. Candidates are named.
 Result<JobDirectory> find_job(const StateDirectory& state, std::string_view word);
 
-/// The program flow-runner-git, beside this one.
-std::filesystem::path git_worker_program();
-
 }  // namespace flow_runner::cli

@@ -122,24 +122,15 @@ void set_limits(const ExecOptions& options, const Flow& flow, ExecJob& result) {
   if (options.limits.pids) limits.pids = *options.limits.pids;
   if (options.timeout) limits.timeout = *options.timeout;
   const FlowExtensions& asked = flow.extensions;
-  if (asked.resources.memory_bytes)
-    limits.memory_bytes = std::min(limits.memory_bytes, *asked.resources.memory_bytes);
-  if (asked.resources.pids) limits.pids = std::min(limits.pids, *asked.resources.pids);
-  if (asked.resources.cpus && *asked.resources.cpus > 0)
-    limits.cpus =
-        limits.cpus == 0 ? *asked.resources.cpus : std::min(limits.cpus, *asked.resources.cpus);
-  if (asked.timeout) limits.timeout = std::min(limits.timeout, *asked.timeout);
-
   result.job.network = options.network.value_or(NetworkMode::none);
-  if (asked.network == NetworkMode::none && result.job.network == NetworkMode::host) {
-    result.job.network = NetworkMode::none;
+  if (asked.network == NetworkMode::none && result.job.network == NetworkMode::host)
     result.warnings.push_back("the flow asks for no network, so --network host has no effect");
-  }
   if (asked.network == NetworkMode::host && result.job.network == NetworkMode::none)
     result.warnings.push_back(
         "the flow asks for the host's network; it gets none, because a flow can only narrow what "
         "it "
         "is given: --network host allows it");
+  narrow(result.job, asked);
 }
 
 // Names that reach a script unlisted, because GitLab itself gives them.

@@ -1,11 +1,15 @@
 #include <chrono>
+#include <fcntl.h>
 #include <filesystem>
+#include <sys/file.h>
 #include <system_error>
 #include <unistd.h>
+#include <vector>
 
 #include "config/units.hpp"
 #include "daemon/cli/console.hpp"
 #include "daemon/cli/job_commands.hpp"
+#include "executor/changes.hpp"
 #include "executor/executor_client.hpp"
 #include "executor/remove_tree.hpp"
 #include "executor/repository_cache.hpp"
@@ -32,7 +36,13 @@ Result<Retention> read_retention(const PruneArguments& arguments) {
   if (arguments.older_than.empty()) return retention;
   const auto age = parse_duration(arguments.older_than);
   if (!age) return Error{ErrorCode::invalid_input, "--older-than: " + age.error().message};
-  retention.jobs = retention.bundles = retention.snapshots = *age;
+  // Elsewhere a plain number means seconds; here that would remove nearly everything by mistake.
+  if (arguments.older_than.find_first_not_of("0123456789") == std::string::npos)
+    return Error{ErrorCode::invalid_input, "--older-than: say the unit, as in " +
+                                               arguments.older_than + "d or " +
+                                               arguments.older_than + "h"};
+  retention.jobs = retention.snapshots = *age;
+  if (arguments.unpublished) retention.bundles = *age;
   return retention;
 }
 
@@ -51,6 +61,29 @@ Result<bool> prune_job(const JobDirectory& directory, const Retention& retention
   if (now - result->finished_at < (unpublished ? retention.bundles : retention.jobs)) return false;
   FR_CHECK(remove_tree(directory.path()));
   return true;
+}
+
+// Locks that keep what a job's kept changes build on: its repository and its snapshots. A bundle
+// without its base cannot be applied, and for a job that started from uncommitted files the base is
+// nowhere else.
+std::vector<Descriptor> hold_base(const JobDirectory& job) {
+  std::error_code error;
+  if (!fs::exists(job.bundle_file(), error) && !fs::exists(job.overlay(), error)) return {};
+  std::vector<Descriptor> locks;
+  const auto hold = [&](const fs::path& folder) {
+    auto lock = open_file(folder, O_RDONLY | O_DIRECTORY);
+    if (lock && ::flock(lock->get(), LOCK_SH | LOCK_NB) == 0) locks.push_back(std::move(*lock));
+  };
+  const auto entries = job.read_journal();
+  if (!entries) return {};
+  for (const JournalEntry& entry : *entries) {
+    if (entry.state != "workspace") continue;
+    const auto record = workspace_record_from_json(entry.data);
+    if (!record) continue;
+    hold(record->mirror.parent_path());
+    for (const fs::path& layer : record->snapshot_layers) hold(layer.parent_path());
+  }
+  return locks;
 }
 
 // A job folder that was never finished being made has no name that list_jobs() takes for a job's.
@@ -80,12 +113,15 @@ asio::awaitable<int> prune(const PruneArguments& arguments, Cancellation& cancel
   const auto jobs = list_jobs(*state);
   if (!jobs) co_return print_error(jobs.error());
   std::size_t removed = 0;
+  std::vector<Descriptor> held;
   const auto now = system_clock::now();
   for (const JobDirectory& job : *jobs) {
     if (cancellation.requested()) co_return exit_canceled;
     const auto gone = prune_job(job, *retention, now);
     if (!gone) failed(gone.error());
     if (gone && *gone) ++removed;
+    if (!gone || !*gone)
+      for (Descriptor& lock : hold_base(job)) held.push_back(std::move(lock));
   }
   sweep_half_made(*state);
   RepositoryCache cache(state->repositories());

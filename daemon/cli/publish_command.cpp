@@ -8,6 +8,7 @@
 #include "daemon/cli/job_commands.hpp"
 #include "daemon/cli/local_repository.hpp"
 #include "daemon/cli/publish_target.hpp"
+#include "executor/git_worker.hpp"
 #include "executor/kept_changes.hpp"
 #include "executor/masker.hpp"
 #include "executor/publication.hpp"

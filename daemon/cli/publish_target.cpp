@@ -42,8 +42,10 @@ std::string guard_objection(const Job& job, const JobResult& result,
                             const std::vector<JournalEntry>& journal) {
   if (result.cause == JobCause::publish_refused)
     return result.message.empty() ? "the push was refused" : result.message;
+  bool looked_at = false;
   for (const JournalEntry& entry : journal) {
     if (entry.state != "kept") continue;
+    looked_at = true;
     const auto refusal = entry.data.find("refusal");
     if (refusal != entry.data.end() && refusal->is_string() &&
         !refusal->get_ref<const std::string&>().empty())
@@ -52,6 +54,7 @@ std::string guard_objection(const Job& job, const JobResult& result,
   // A salvage has no secrets to look for.
   if (result.cause == JobCause::runner_interrupted)
     return "the job was interrupted, so its changes were never looked through for secrets";
+  if (!looked_at) return "it is not known whether the changes hold a secret";
   std::vector<std::string> paths;
   for (const Change& change : result.changes) paths.push_back(change.path);
   return describe(check_paths(paths, job.publish.protected_paths));

@@ -141,7 +141,11 @@ TEST_CASE("publish target: the job's, or the one that is named") {
 TEST_CASE("publish guard: what was refused, or never looked at, needs an explicit word") {
   const Job job = planned_job();
   JobResult result = kept_result();
-  CHECK(guard_objection(job, result, {}).empty());
+  JournalEntry looked_at;
+  looked_at.state = "kept";
+  looked_at.data = {{"refusal", ""}};
+  CHECK(guard_objection(job, result, {looked_at}).empty());
+  CHECK(has(guard_objection(job, result, {}), "not known"));
   result.cause = JobCause::publish_refused;
   result.message = "a secret was found";
   CHECK(guard_objection(job, result, {}) == "a secret was found");
@@ -154,5 +158,5 @@ TEST_CASE("publish guard: what was refused, or never looked at, needs an explici
   CHECK(has(guard_objection(job, result, {}), "never looked through"));
   result = kept_result();
   result.changes.push_back({".gitlab-ci.yml", ChangeStatus::modified, false});
-  CHECK(has(guard_objection(job, result, {}), ".gitlab-ci.yml"));
+  CHECK(has(guard_objection(job, result, {looked_at}), ".gitlab-ci.yml"));
 }

@@ -120,6 +120,25 @@ TEST_CASE(
   CHECK(test.project().git({"status", "--short"}).empty());
 }
 
+TEST_CASE("exec: what kept changes build on survives a prune") {
+  ExecFixture test;
+  fixtures::write_file(test.project().path() / "README.md", "Edited\n");
+  test.flow({"echo more >> README.md"});
+  const auto ran = test.exec({"--repo", test.project().path()});
+  REQUIRE_MESSAGE(ran.exit_code == 0, ran.log);
+  const auto refused = test.run({"prune", "--older-than", "1"});
+  CHECK(refused.exit_code == 64);
+  const auto pruned = test.run({"prune", "--older-than", "0s"});
+  CHECK_MESSAGE(pruned.exit_code == 0, pruned.err);
+  fixtures::CommandSpec apply;
+  apply.argv = {"apply", ran.result["id"].get<std::string>()};
+  apply.working_directory = test.project().path();
+  const auto applied = e2e::shared_state().flow_runner(apply);
+  REQUIRE(applied.has_value());
+  CHECK_MESSAGE(applied->exit_code == 0, applied->err);
+  CHECK(fixtures::slurp(test.project().path() / "README.md") == "Edited\nmore\n");
+}
+
 TEST_CASE("exec: commands share one shell, and the job's variables arrive unharmed") {
   ExecFixture test;
   test.flow(

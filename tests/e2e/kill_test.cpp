@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 #include <sys/inotify.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "executor/job_directory.hpp"
@@ -32,9 +33,10 @@ enum class Victim { outer, inner, client };
 const std::map<Victim, const char*> victim_names = {
     {Victim::outer, "outer executor"}, {Victim::inner, "inner executor"}, {Victim::client, "exec"}};
 
-/// The transitions of a job that pushes.
-const std::vector<std::string> transitions = {"accepted", "image",        "workspace", "sandbox",
-                                              "script",   "script_ended", "changes",   "publish"};
+/// The transitions of a job that pushes, and `kept`, that of one that fails.
+const std::vector<std::string> transitions = {"accepted", "image",   "workspace",
+                                              "sandbox",  "script",  "script_ended",
+                                              "changes",  "publish", "kept"};
 
 std::vector<int> children_of(int pid) {
   std::vector<int> children;
@@ -59,11 +61,17 @@ std::set<int> processes_with(const std::string& text) {
   return found;
 }
 
+bool ends_within(int pid, std::chrono::milliseconds deadline) {
+  const Descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process) return true;
+  pollfd end{process.get(), POLLIN, 0};
+  return ::poll(&end, 1, static_cast<int>(deadline.count())) == 1;
+}
+
 std::set<fs::path> job_folders() {
   std::set<fs::path> folders;
   std::error_code ignored;
-  for (const auto& entry :
-       fs::directory_iterator(e2e::shared_state().path() / "jobs", ignored))
+  for (const auto& entry : fs::directory_iterator(e2e::shared_state().path() / "jobs", ignored))
     // A job folder is built under a name with a dot and renamed.
     if (entry.path().filename().string().front() != '.') folders.insert(entry.path());
   return folders;
@@ -136,6 +144,8 @@ void nothing_is_left(const JobDirectory& job) {
     const auto lock = job.try_lock();
     return lock && lock->has_value();
   }));
+  // The lock goes with the inner process; the outer one hears of that end and follows at once.
+  for (const int pid : processes_with(job.id())) CHECK(ends_within(pid, 10s));
   CHECK(processes_with(job.id()).empty());
   for (const auto& hierarchy : host_cgroup_hierarchies()) {
     const auto procs = read_file(hierarchy.parent / job.id() / "cgroup.procs", 4096);
@@ -160,12 +170,13 @@ TEST_CASE("kill: whatever dies at whichever transition, nothing is left and the 
   for (int seed = 0; seed < seeds(); ++seed) {
     for (const auto& [victim, name] : victim_names) {
       for (const auto& transition : transitions) {
-        CAPTURE(name);
+        INFO("killed: ", name);
         CAPTURE(transition);
         CAPTURE(seed);
         // The work is there before the script says anything, so that every kill from `script_ended`
         // on, and most within `script`, must find it.
-        test.flow({"echo work > work.txt; sleep 0.1"});
+        const bool fails = transition == "kept";
+        test.flow({"echo work > work.txt; sleep 0.1", fails ? "exit 3" : "true"});
         test.origin().git({"update-ref", "-d", "refs/heads/workloads/test"});
         const Killed killed = run_and_kill(test, victim, transition, seed);
         ++tried;
@@ -183,6 +194,7 @@ TEST_CASE("kill: whatever dies at whichever transition, nothing is left and the 
           const bool pushed = test.pushed();
           CHECK_MESSAGE((kept || pushed), (*result)->message);
           if (kept) {
+            CHECK_FALSE((*result)->commit.empty());
             const auto heads =
                 fixtures::run_command({.argv = {"git", "bundle", "list-heads", job.bundle_file()}});
             CHECK(heads->out.find("refs/heads/workloads/test") != std::string::npos);
