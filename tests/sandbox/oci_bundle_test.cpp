@@ -81,7 +81,8 @@ TEST_CASE(
         std::vector<std::string>{"cgroup", "ipc", "mount", "network", "pid", "user", "uts"});
   CHECK(mount_at(oci_config(spec), "/sys")["type"] == "sysfs");
   spec.network = NetworkMode::host;
-  CHECK(kinds(oci_config(spec)) == std::vector<std::string>{"cgroup", "ipc", "mount", "pid", "user", "uts"});
+  CHECK(kinds(oci_config(spec)) ==
+        std::vector<std::string>{"cgroup", "ipc", "mount", "pid", "user", "uts"});
   CHECK(mount_at(oci_config(spec), "/sys")["type"] == "tmpfs");
 }
 
