@@ -125,8 +125,8 @@ asio::awaitable<Result<nlohmann::json>> run_git_worker(std::string verb, nlohman
   const auto wait_then_drain = [&]() -> asio::awaitable<Result<ExitStatus>> {
     auto status = co_await process.wait();
     drain.set(std::chrono::seconds(1), [&] {
-      out_stream.cancel();
-      err_stream.cancel();
+      out_stream.close();
+      err_stream.close();
     });
     co_return status;
   };

@@ -276,8 +276,8 @@ asio::awaitable<Result<RunOutput>> run_process(ProcessSpec spec, RunLimits limit
   const auto wait_then_drain = [&]() -> asio::awaitable<Result<ExitStatus>> {
     auto status = co_await process.wait();
     drain.set(std::chrono::seconds(1), [&] {
-      out_stream.cancel();
-      err_stream.cancel();
+      out_stream.close();
+      err_stream.close();
     });
     co_return status;
   };
