@@ -12,9 +12,10 @@ namespace flow_runner {
 /// When the image is fetched although a local copy exists. Names as in GitLab and Docker.
 enum class PullPolicy { always, if_not_present, never };
 
-/// How a job reaches the network. `host` is the host's own network and must be asked for by that
-/// word.
-enum class NetworkMode { none, host };
+/// How a job reaches the network, from narrow to wide. `proxy`: only what a policy names, through a
+/// proxy that is the only thing in the job's network. `host`: the host's own network, which must be
+/// asked for by that word.
+enum class NetworkMode { none, proxy, host };
 
 /// Upper bounds of a job's resources. Absent: the runner's setting applies. A flow can only narrow.
 struct ResourceLimits {

@@ -33,6 +33,7 @@ constexpr EnumName<PullPolicy> pull_policies[] = {{PullPolicy::always, "always"}
                                                   {PullPolicy::if_not_present, "if-not-present"},
                                                   {PullPolicy::never, "never"}};
 constexpr EnumName<NetworkMode> network_modes[] = {{NetworkMode::none, "none"},
+                                                   {NetworkMode::proxy, "proxy"},
                                                    {NetworkMode::host, "host"}};
 constexpr EnumName<PublishMode> publish_modes[] = {
     {PublishMode::none, "none"}, {PublishMode::remote, "remote"}, {PublishMode::local, "local"}};
