@@ -43,6 +43,7 @@ struct Running {
   std::function<void(const NetworkEvent&)> on_event;
   std::string complaint;
   bool stopping = false;
+  bool forced = false;
   bool ended = false;
   std::optional<Error> died;  ///< before anybody asked for it
 };
@@ -119,7 +120,11 @@ asio::awaitable<void> supervise(std::shared_ptr<Running> running) {
   using namespace asio::experimental::awaitable_operators;
   const auto status =
       co_await (running->process.wait() && read_events(*running) && read_complaints(*running));
-  if (!running->stopping) running->died = untimely_end(*running, status);
+  // A death just before the stop may be seen only after it.
+  const bool asked_for =
+      running->stopping &&
+      (running->forced || (status && (status->success() || status->signal == SIGTERM)));
+  if (!asked_for) running->died = untimely_end(*running, status);
   running->ended = true;
   running->wake.cancel();
 }
@@ -141,7 +146,10 @@ class SpawnedProxy final : public NetworkProxy {
       running->stopping = true;
       running->process.signal_group(SIGTERM);
       Alarm force(running->wake.get_executor());
-      force.set(grace, [running] { running->process.signal_group(SIGKILL); });
+      force.set(grace, [running] {
+        running->forced = true;
+        running->process.signal_group(SIGKILL);
+      });
       while (!running->ended) {
         error_code ignored;
         co_await running->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

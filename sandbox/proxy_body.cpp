@@ -98,9 +98,11 @@ asio::awaitable<BodyEnd> copy_body(Stream& from, Stream& to, HttpBody body, Chun
                                    std::chrono::milliseconds idle_time, std::uint64_t& count) {
   if (body.kind == HttpBody::Kind::none) co_return BodyEnd::complete;
   BodyCopy copy(from, to, idle_time, count);
-  const Result<void> result = body.kind == HttpBody::Kind::chunked
-                                  ? co_await copy.chunked(chunked_as)
-                                  : co_await copy.plain(body);
+  if (body.kind == HttpBody::Kind::chunked) {
+    const Result<void> result = co_await copy.chunked(chunked_as);
+    co_return copy.end_of(result);
+  }
+  const Result<void> result = co_await copy.plain(body);
   co_return copy.end_of(result);
 }
 

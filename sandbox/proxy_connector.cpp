@@ -96,8 +96,8 @@ asio::awaitable<Connected> connect(const ProxyContext& context, Route route, Dea
   connected.upstream = route == Route::tunnel ? context.upstreams.for_tunnel(event.host, event.port)
                                               : context.upstreams.for_plain(event.host, event.port);
   const UpstreamProxy* upstream = connected.upstream;
-  auto resolved =
-      co_await context.resolver.resolve(upstream ? upstream->host : event.host, deadline);
+  const std::string name = upstream ? upstream->host : event.host;
+  auto resolved = co_await context.resolver.resolve(name, deadline);
   if (!resolved) {
     fail(event, resolved.error());
     co_return connected;
