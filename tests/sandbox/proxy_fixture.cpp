@@ -115,6 +115,15 @@ std::string Peer::read_response() {
   return header + (length == std::string::npos ? read_to_end() : read_bytes(length));
 }
 
+std::size_t Peer::count_to_end() {
+  std::size_t count = std::exchange(buffer_, {}).size();
+  while (fill()) {
+    count += buffer_.size();
+    buffer_.clear();
+  }
+  return count;
+}
+
 void Peer::shut_down_writing() { ::shutdown(fd(), SHUT_WR); }
 
 Descriptor listen_on_loopback() {

@@ -41,6 +41,8 @@ class Peer {
   std::string read_bytes(std::size_t count);
   /// To the other side's end; a reset is an end.
   std::string read_to_end();
+  /// The same, without keeping it.
+  std::size_t count_to_end();
   /// Header and body, by Content-Length or to the end.
   std::string read_response();
   void shut_down_writing();
