@@ -43,6 +43,10 @@ class IdRange {
 /// outside of what an executor's own mounts hide.
 std::filesystem::path id_range_folder();
 
+/// Writes uid_map and gid_map of the user namespace that process `pid` has just made. Needs
+/// CAP_SETUID and CAP_SETGID over `outside`.
+Result<void> write_id_maps(int pid, const IdMapping& uids, const IdMapping& gids);
+
 /// A user namespace with these maps, as a descriptor for mount_setattr(2): `inside` is the id on
 /// disk, `outside` the one that the mount shows. Needs CAP_SETUID and CAP_SETGID over `outside`
 /// (root); used only to translate ids of a mount, nothing runs in it.

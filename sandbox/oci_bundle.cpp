@@ -72,7 +72,9 @@ json mounts_of(const BundleSpec& spec) {
 }
 
 json namespaces_of(const BundleSpec& spec) {
-  json namespaces = json::array({{{"type", "user"}},
+  json user = {{"type", "user"}};
+  if (!spec.user_namespace.empty()) user["path"] = spec.user_namespace;
+  json namespaces = json::array({std::move(user),
                                  {{"type", "pid"}},
                                  {{"type", "mount"}},
                                  {{"type", "cgroup"}},

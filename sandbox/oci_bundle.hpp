@@ -33,6 +33,7 @@ struct BundleSpec {
   IdMapping ids;  ///< the job's range
   std::vector<BundleMount> mounts;
   NetworkMode network = NetworkMode::none;
+  std::filesystem::path user_namespace;     ///< joined when not empty; `ids` is its map
   std::filesystem::path network_namespace;  ///< joined when not empty
   std::uint64_t tmp_bytes = 1ULL << 30;
   std::uint64_t shm_bytes = 64ULL << 20;

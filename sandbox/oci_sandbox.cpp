@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +19,15 @@ constexpr const char* init_in_container = "/run/flow-runner-init";
 Result<void> make_directory(const std::filesystem::path& path, unsigned mode) {
   if (::mkdir(path.c_str(), mode) != 0) return errno_error("cannot make " + path.string());
   if (::chmod(path.c_str(), mode) != 0) return errno_error("cannot chmod " + path.string());
+  return {};
+}
+
+/// Gives a namespace a path, for runtimes know them by path only.
+Result<void> pin_namespace(const Descriptor& space, const std::filesystem::path& path) {
+  FR_CHECK(replace_file(path, "", 0600));
+  const std::string source = "/proc/self/fd/" + std::to_string(space.get());
+  if (::mount(source.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0)
+    return errno_error("cannot pin a namespace on " + path.string());
   return {};
 }
 
@@ -44,9 +54,20 @@ asio::awaitable<Result<void>> OciSandbox::prepare(SandboxSpec spec, Cancellation
   FR_CO_TRY(cgroup_, Cgroup::create(host_cgroup_hierarchies(), spec_.id, spec_.limits));
   hide_hybrid_cgroup_tree();
   FR_CO_TRY(runtime_, co_await find_oci_runtime(runtime_cache_, spec_.scratch, cancellation));
+  FR_CO_CHECK(make_namespaces());
   FR_CO_CHECK(mount_root());
   FR_CO_CHECK(write_network_files());
   co_return Result<void>();
+}
+
+Result<void> OciSandbox::make_namespaces() {
+  JobNetwork network = JobNetwork::isolated;
+  if (spec_.network == NetworkMode::host) network = JobNetwork::shared;
+  if (spec_.network == NetworkMode::proxy) network = JobNetwork::with_listener;
+  FR_TRY(namespaces_, make_job_namespaces(spec_.ids->whole(), network));
+  FR_CHECK(pin_namespace(namespaces_.user, spec_.scratch / "ns-user"));
+  if (namespaces_.network) FR_CHECK(pin_namespace(namespaces_.network, spec_.scratch / "ns-net"));
+  return {};
 }
 
 Result<void> OciSandbox::mount_root() {
@@ -70,7 +91,7 @@ Result<void> OciSandbox::mount_root() {
 Result<void> OciSandbox::write_network_files() {
   const auto folder = spec_.scratch / "etc";
   FR_CHECK(make_directory(folder, 0755));
-  std::string resolv = "# this job has no network\n";
+  std::string resolv = "# this job resolves no names itself\n";
   std::string hosts = "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 flow\n";
   if (spec_.network == NetworkMode::host) {
     if (auto text = read_file("/etc/resolv.conf", 1 << 16)) resolv = std::move(*text);
@@ -98,6 +119,8 @@ BundleSpec OciSandbox::bundle_for(const SandboxCommand& command) const {
   bundle.mounts.push_back({init_, init_in_container, true});
   bundle.mounts.insert(bundle.mounts.end(), spec_.mounts.begin(), spec_.mounts.end());
   bundle.network = spec_.network;
+  bundle.user_namespace = spec_.scratch / "ns-user";
+  if (namespaces_.network) bundle.network_namespace = spec_.scratch / "ns-net";
   bundle.tmp_bytes = spec_.tmp_bytes;
   bundle.open_files = open_files_limit();
   if (runtime_->wants_cgroup_path) bundle.cgroup_path = "/flow-runner/" + cgroup_->name();
@@ -163,6 +186,7 @@ std::vector<std::string> OciSandbox::layers() const {
   std::vector<std::string> names = {"user_namespace", "pid_namespace", "mount_namespace", "seccomp",
                                     "no_new_privs",   "capabilities",  "masked_paths"};
   if (spec_.network == NetworkMode::none) names.emplace_back("network_none");
+  if (spec_.network == NetworkMode::proxy) names.emplace_back("network_proxy");
   if (spec_.limits.memory_bytes > 0) names.emplace_back("cgroup_memory");
   if (spec_.limits.pids > 0) names.emplace_back("cgroup_pids");
   if (spec_.limits.cpus > 0) names.emplace_back("cgroup_cpu");

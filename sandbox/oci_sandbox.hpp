@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "sandbox/job_namespaces.hpp"
 #include "sandbox/oci_runtime.hpp"
 #include "sandbox/sandbox.hpp"
 
@@ -23,13 +24,18 @@ class OciSandbox : public Sandbox {
   asio::awaitable<Result<void>> destroy() override;
   [[nodiscard]] std::vector<std::string> layers() const override;
 
+  /// The socket in the job's network from which its proxy accepts; -1 unless the network is `proxy`.
+  [[nodiscard]] int proxy_listener() const noexcept { return namespaces_.listener.get(); }
+
  private:
+  Result<void> make_namespaces();
   Result<void> mount_root();
   Result<void> write_network_files();
   [[nodiscard]] BundleSpec bundle_for(const SandboxCommand& command) const;
 
   std::filesystem::path runtime_cache_;
   SandboxSpec spec_;
+  JobNamespaces namespaces_;
   std::optional<OciRuntime> runtime_;
   std::optional<Cgroup> cgroup_;
   std::filesystem::path init_;
