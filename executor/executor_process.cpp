@@ -26,6 +26,7 @@
 #include "executor/pipeline.hpp"
 #include "sandbox/descriptor.hpp"
 #include "sandbox/mount.hpp"
+#include "sandbox/rootless.hpp"
 
 namespace flow_runner {
 namespace {
@@ -49,18 +50,20 @@ void forward_stop(int) {
   [[maybe_unused]] const auto written = ::write(held_pipe_write, &request, 1);
 }
 
-/// Where the private tmpfs is mounted: a fixed folder that exists for everybody.
+/// Where the private tmpfs is mounted: a folder that every user can reach, the job's among them.
 Result<std::filesystem::path> scratch_folder() {
-  std::filesystem::path folder = "/run/flow-runner";
-  if (::geteuid() != 0) {
-    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-    if (runtime == nullptr)
-      return Error{ErrorCode::unavailable, "XDG_RUNTIME_DIR is not set; log in as this user"};
-    folder = std::filesystem::path(runtime) / "flow-runner";
+  const std::filesystem::path folder = "/run/flow-runner";
+  if (::mkdir(folder.c_str(), 0711) == 0 || errno == EEXIST) return folder;
+  if (!is_rootless()) return errno_error("cannot make " + folder.string());
+  // An empty one hides nothing that the job needs.
+  for (const char* candidate : {"/mnt", "/media", "/srv", "/opt"}) {
+    std::error_code error;
+    if (std::filesystem::is_empty(candidate, error) && !error) return candidate;
   }
-  if (::mkdir(folder.c_str(), 0711) != 0 && errno != EEXIST)
-    return errno_error("cannot make " + folder.string());
-  return folder;
+  return Error{ErrorCode::denied,
+               "a job without root needs an empty folder to work in, in its own view of the file "
+               "system only; as root: mkdir " +
+                   folder.string()};
 }
 
 /// Reads single-byte requests and hands them to the cancellation; the end of the stream is told

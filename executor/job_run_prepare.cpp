@@ -14,9 +14,24 @@
 #include "executor/publication_guard.hpp"
 #include "sandbox/alarm.hpp"
 #include "sandbox/mount.hpp"
+#include "sandbox/rootless.hpp"
 
 namespace flow_runner {
 using nlohmann::json;
+
+namespace {
+
+/// The mirror's objects, read-only; owned by the job's user where ids can be translated, else by
+/// nobody that the job knows, which suffices for reading.
+Result<void> mount_objects(const WorkspaceRecord& record, const std::filesystem::path& target) {
+  const auto objects = record.mirror / "objects";
+  if (is_rootless()) return mount_bind(objects, target, BindMode::read_only);
+  FR_TRY(const Descriptor map, make_id_map({{::geteuid(), record.owner_uid, 1}},
+                                           {{::getegid(), record.owner_gid, 1}}));
+  return mount_id_mapped(objects, target, map.get(), BindMode::read_only);
+}
+
+}  // namespace
 
 asio::awaitable<Result<ImageFacts>> JobRun::ensure_image(Cancellation& cancellation) {
   FR_CO_TRY(const auto reference, ImageReference::parse(job_.flow.image.name));
@@ -109,7 +124,8 @@ JobRun::Stage JobRun::prepare_inputs() {
 
 JobRun::Stage JobRun::prepare_workspace() {
   const Stopwatch watch;
-  auto ids = IdRange::acquire(id_range_folder());
+  auto ids = is_rootless() ? Result<IdRange>(IdRange::of_user_namespace())
+                           : IdRange::acquire(id_range_folder());
   if (!ids) co_return fail(JobCause::system_failure, ids.error());
   ids_.emplace(std::move(*ids));
   const auto user = resolve_user(image_->layers, image_->user);
@@ -166,12 +182,7 @@ JobRun::Stage JobRun::prepare_sandbox() {
   if (const auto written = write_job_files(scratch / "files", job_, variables_, environment);
       !written)
     co_return fail(JobCause::system_failure, written.error());
-  const auto map =
-      make_id_map({::geteuid(), record_.owner_uid, 1}, {::getegid(), record_.owner_gid, 1});
-  if (!map) co_return fail(JobCause::sandbox_refused, map.error());
-  if (const auto mounted = mount_id_mapped(record_.mirror / "objects", scratch / "objects",
-                                           map->get(), BindMode::read_only);
-      !mounted)
+  if (const auto mounted = mount_objects(record_, scratch / "objects"); !mounted)
     co_return fail(JobCause::workspace_failure, mounted.error());
 
   SandboxSpec spec;

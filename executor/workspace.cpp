@@ -88,7 +88,7 @@ Result<Workspace> Workspace::mount(const WorkspaceSpec& spec) {
   for (const auto& folder : {merged, layers})
     if (::mkdir(folder.c_str(), 0755) != 0) return errno_error("cannot make " + folder.string());
   FR_TRY(const Descriptor map,
-         make_id_map({::geteuid(), spec.owner_uid, 1}, {::getegid(), spec.owner_gid, 1}));
+         make_id_map({{::geteuid(), spec.owner_uid, 1}}, {{::getegid(), spec.owner_gid, 1}}));
   OverlaySpec overlay{.lower = spec.snapshot_layers,
                       .upper = spec.overlay / "upper",
                       .work = spec.overlay / "work"};

@@ -10,6 +10,7 @@
 #include "sandbox/alarm.hpp"
 #include "sandbox/descriptor.hpp"
 #include "sandbox/mount.hpp"
+#include "sandbox/rootless.hpp"
 
 namespace flow_runner {
 namespace {
@@ -39,7 +40,13 @@ std::uint64_t open_files_limit() {
 
 }  // namespace
 
-void hide_hybrid_cgroup_tree() noexcept { unmount("/sys/fs/cgroup/unified"); }
+void hide_hybrid_cgroup_tree() noexcept {
+  // What was mounted outside of a user namespace cannot be unmounted in it, only covered.
+  if (is_rootless())
+    (void)mount_tmpfs("/sys/fs/cgroup", 4096, 0755);
+  else
+    unmount("/sys/fs/cgroup/unified");
+}
 
 OciSandbox::OciSandbox(std::filesystem::path runtime_cache)
     : runtime_cache_(std::move(runtime_cache)) {}
@@ -75,14 +82,19 @@ Result<void> OciSandbox::mount_root() {
   const OverlaySpec overlay{.lower = spec_.image_layers,
                             .upper = spec_.root_overlay / "upper",
                             .work = spec_.root_overlay / "work",
-                            .is_volatile = true};
+                            .is_volatile = true,
+                            .user_xattr = is_rootless()};
   FR_CHECK(make_directory(overlay.upper, 0755));
   FR_CHECK(make_directory(overlay.work, 0700));
   if (::chown(overlay.upper.c_str(), base, base) != 0)
     return errno_error("cannot chown the root overlay");
   FR_CHECK(make_directory(spec_.scratch / "layers", 0711));
   FR_CHECK(make_directory(spec_.scratch / "root", 0755));
-  FR_TRY(const Descriptor map, make_id_map(spec_.ids->whole(), spec_.ids->whole()));
+  Descriptor map;
+  // A rootless store holds its layers with the ids that a job has: nothing to translate.
+  if (!is_rootless()) {
+    FR_TRY(map, make_id_map({spec_.ids->whole()}, {spec_.ids->whole()}));
+  }
   FR_CHECK(mount_overlay(overlay, spec_.scratch / "root", spec_.scratch / "layers", map.get()));
   mounted_ = true;
   return {};

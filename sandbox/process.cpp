@@ -54,6 +54,7 @@ struct ChildSetup {
   template <class Launcher>
   error_code on_exec_setup(Launcher&, const std::filesystem::path&, const char* const*&) {
     ::setpgid(0, 0);
+    if (spec.user_namespace >= 0 && !enter_user_namespace()) return last_error();
     if (spec.lifetime == Lifetime::with_parent) {
       if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return last_error();
       // The parent may have died before the signal was asked for.
@@ -82,6 +83,12 @@ struct ChildSetup {
   }
 
  private:
+  /// Before the death signal is asked for, which a change of user clears.
+  [[nodiscard]] bool enter_user_namespace() const {
+    return ::setns(spec.user_namespace, CLONE_NEWUSER) == 0 && ::setresgid(0, 0, 0) == 0 &&
+           ::setresuid(0, 0, 0) == 0 && ::unshare(CLONE_NEWNS) == 0;
+  }
+
   error_code move_descriptors() {
     // Boost 1.81 closes only what lies behind the last descriptor that is kept, not the gaps
     // between.
