@@ -81,6 +81,8 @@ struct Job {
   std::vector<Variable> variables;  ///< later duplicates win
   JobLimits limits;
   NetworkMode network = NetworkMode::none;
+  /// Names of the isolation layers without which the job must not run; "all" stands for every one.
+  std::vector<std::string> required_layers = {"all"};
   std::optional<PullPolicy> pull_policy;     ///< overrides the flow's
   std::filesystem::path ca_file;             ///< empty: the system's CAs only
   std::filesystem::path registry_auth_file;  ///< empty: podman's usual places

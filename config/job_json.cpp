@@ -32,9 +32,8 @@ struct EnumName {
 constexpr EnumName<PullPolicy> pull_policies[] = {{PullPolicy::always, "always"},
                                                   {PullPolicy::if_not_present, "if-not-present"},
                                                   {PullPolicy::never, "never"}};
-constexpr EnumName<NetworkMode> network_modes[] = {{NetworkMode::none, "none"},
-                                                   {NetworkMode::proxy, "proxy"},
-                                                   {NetworkMode::host, "host"}};
+constexpr EnumName<NetworkMode> network_modes[] = {
+    {NetworkMode::none, "none"}, {NetworkMode::proxy, "proxy"}, {NetworkMode::host, "host"}};
 constexpr EnumName<PublishMode> publish_modes[] = {
     {PublishMode::none, "none"}, {PublishMode::remote, "remote"}, {PublishMode::local, "local"}};
 
@@ -396,6 +395,7 @@ nlohmann::json to_json(const Job& job, Secrets secrets) {
                {"variables", std::move(variables)},
                {"limits", limits_to_json(job.limits)},
                {"network", encode(job.network)},
+               {"required_layers", encode(job.required_layers)},
                {"pull_policy", encode(job.pull_policy)},
                {"ca_file", encode(job.ca_file)},
                {"registry_auth_file", encode(job.registry_auth_file)},
@@ -438,6 +438,7 @@ Result<Job> job_from_json(const nlohmann::json& json) {
       .read("ca_file", job.ca_file)
       .read("registry_auth_file", job.registry_auth_file)
       .read("masking_also", job.masking_also)
+      .read("required_layers", job.required_layers)
       .read("masking_never", job.masking_never);
   if (!reader.wrong().empty()) {
     return Error{ErrorCode::invalid_input,

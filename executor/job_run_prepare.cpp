@@ -26,8 +26,8 @@ namespace {
 Result<void> mount_objects(const WorkspaceRecord& record, const std::filesystem::path& target) {
   const auto objects = record.mirror / "objects";
   if (is_rootless()) return mount_bind(objects, target, BindMode::read_only);
-  FR_TRY(const Descriptor map, make_id_map({{::geteuid(), record.owner_uid, 1}},
-                                           {{::getegid(), record.owner_gid, 1}}));
+  FR_TRY(const Descriptor map,
+         make_id_map({{::geteuid(), record.owner_uid, 1}}, {{::getegid(), record.owner_gid, 1}}));
   return mount_id_mapped(objects, target, map.get(), BindMode::read_only);
 }
 
@@ -200,10 +200,14 @@ JobRun::Stage JobRun::prepare_sandbox() {
   spec.limits = {job_.limits.memory_bytes, job_.limits.pids, job_.limits.cpus};
   spec.tmp_bytes = job_.limits.tmp_bytes;
   spec.network = job_.network;
+  spec.required_layers = job_.required_layers;
   sandbox_.emplace(context_.state.root / "runtime.json");
   if (const auto prepared = co_await sandbox_->prepare(std::move(spec), cancellation_); !prepared)
     co_return fail(JobCause::sandbox_refused, prepared.error());
   result_.layers = sandbox_->layers();
+  result_.missing_layers = sandbox_->missing_layers();
+  for (const auto& layer : result_.missing_layers)
+    warn("this host cannot give the layer " + layer + ", and the job runs without it");
   result_.timings.sandbox_ms = watch.milliseconds();
   co_return true;
 }

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sandbox/rootless.hpp"
+
 namespace flow_runner {
 namespace {
 
@@ -90,22 +92,32 @@ Result<void> write_v1_limits(int directory, const CgroupHierarchy& hierarchy,
   return {};
 }
 
-/// Whether every limit that was asked for has a controller in some hierarchy.
-Result<void> check_controllers(const std::vector<CgroupHierarchy>& hierarchies,
-                               const CgroupLimits& limits) {
-  const auto need = [&](bool wanted, std::string_view controller) -> Result<void> {
-    const bool there = std::any_of(
-        hierarchies.begin(), hierarchies.end(),
-        [&](const auto& hierarchy) { return contains(hierarchy.controllers, controller); });
-    if (!wanted || there) return {};
-    return Error{ErrorCode::denied,
-                 "this host has no cgroup controller '" + std::string(controller) +
-                     "', so the job's limit could not be enforced; enable it in the "
-                     "kernel, or ask for no such limit (0)"};
-  };
-  FR_CHECK(need(limits.memory_bytes > 0, "memory"));
-  FR_CHECK(need(limits.pids > 0, "pids"));
-  return need(limits.cpus > 0, "cpu");
+std::string without_line_end(std::string text) { return text.substr(0, text.find('\n')); }
+
+bool may_write(const std::filesystem::path& folder) {
+  return ::access(folder.c_str(), W_OK | X_OK) == 0;
+}
+
+/// The v2 group of this process, below the hierarchy's root.
+std::filesystem::path own_unified_group(const std::filesystem::path& root,
+                                        std::string_view own_cgroups) {
+  for (const auto& line : split(own_cgroups, '\n'))
+    if (line.starts_with("0::")) return (root.string() + line.substr(3));
+  return root;
+}
+
+/// Keeps what the user may use; see host_cgroup_hierarchies.
+void keep_delegated(std::vector<CgroupHierarchy>& hierarchies, std::string_view own_cgroups) {
+  for (auto& hierarchy : hierarchies) {
+    if (!hierarchy.unified) continue;
+    const auto root = hierarchy.parent.parent_path();
+    auto group = own_unified_group(root, own_cgroups).lexically_normal();
+    if (group != root) group = group.parent_path();
+    hierarchy.parent = group / "flow-runner";
+  }
+  std::erase_if(hierarchies, [](const CgroupHierarchy& hierarchy) {
+    return !may_write(hierarchy.parent.parent_path());
+  });
 }
 
 }  // namespace
@@ -160,15 +172,30 @@ std::vector<CgroupHierarchy> host_cgroup_hierarchies() {
   const auto own = read_file("/proc/self/cgroup", 1 << 20);
   if (!mountinfo || !own) return {};
   auto hierarchies = parse_cgroup_hierarchies(*mountinfo, *own);
+  if (is_rootless()) keep_delegated(hierarchies, *own);
   for (auto& hierarchy : hierarchies) {
     if (!hierarchy.unified) continue;
     const auto root = hierarchy.parent.parent_path();
     const auto text = read_file(root / "cgroup.controllers", 4096);
     if (!text) continue;
-    for (auto& name : split(text->substr(0, text->find('\n')), ' '))
-      hierarchy.controllers.push_back(name);
+    for (auto& name : split(without_line_end(*text), ' ')) hierarchy.controllers.push_back(name);
   }
   return hierarchies;
+}
+
+std::vector<std::string> missing_controllers(const std::vector<CgroupHierarchy>& hierarchies,
+                                             const CgroupLimits& limits) {
+  std::vector<std::string> missing;
+  const auto need = [&](bool wanted, std::string_view controller, const char* layer) {
+    const bool there = std::any_of(
+        hierarchies.begin(), hierarchies.end(),
+        [&](const auto& hierarchy) { return contains(hierarchy.controllers, controller); });
+    if (wanted && !there) missing.emplace_back(layer);
+  };
+  need(limits.memory_bytes > 0, "memory", "cgroup_memory");
+  need(limits.pids > 0, "pids", "cgroup_pids");
+  need(limits.cpus > 0, "cpu", "cgroup_cpu");
+  return missing;
 }
 
 Result<void> Cgroup::add(const CgroupHierarchy& hierarchy, const CgroupLimits& limits) {
@@ -201,7 +228,8 @@ Result<void> Cgroup::add(const CgroupHierarchy& hierarchy, const CgroupLimits& l
 
 Result<Cgroup> Cgroup::create(const std::vector<CgroupHierarchy>& hierarchies,
                               const std::string& name, const CgroupLimits& limits) {
-  FR_CHECK(check_controllers(hierarchies, limits));
+  if (const auto missing = missing_controllers(hierarchies, limits); !missing.empty())
+    return Error{ErrorCode::denied, "no cgroup here can enforce " + missing.front()};
   Cgroup group;
   group.name_ = name;
   for (const auto& hierarchy : hierarchies) FR_CHECK(group.add(hierarchy, limits));

@@ -1,5 +1,6 @@
 #include "sandbox/oci_sandbox.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "sandbox/alarm.hpp"
+#include "sandbox/contained_processes.hpp"
 #include "sandbox/descriptor.hpp"
 #include "sandbox/mount.hpp"
 #include "sandbox/rootless.hpp"
@@ -30,6 +32,25 @@ Result<void> pin_namespace(const Descriptor& space, const std::filesystem::path&
   if (::mount(source.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0)
     return errno_error("cannot pin a namespace on " + path.string());
   return {};
+}
+
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool is_required(std::string_view layer, const std::vector<std::string>& required) {
+  return contains(required, "all") || contains(required, layer);
+}
+
+Error missing_layer(const std::string& layer) {
+  std::string cure = "enable the cgroup controller in the kernel, or ask for no such limit (0)";
+  if (is_rootless())
+    cure =
+        "without root it takes a cgroup that was delegated to the user: start flow-runner by "
+        "`systemd-run --user --scope --property=Delegate=yes flow-runner …`; or go on without by "
+        "naming what you insist on: `--sandbox-require none`";
+  return {ErrorCode::denied,
+          "this host cannot give the job the layer " + layer + ": no cgroup enforces it; " + cure};
 }
 
 std::uint64_t open_files_limit() {
@@ -58,13 +79,38 @@ OciSandbox::~OciSandbox() {
 asio::awaitable<Result<void>> OciSandbox::prepare(SandboxSpec spec, Cancellation& cancellation) {
   spec_ = std::move(spec);
   FR_CO_TRY(init_, find_init());
-  FR_CO_TRY(cgroup_, Cgroup::create(host_cgroup_hierarchies(), spec_.id, spec_.limits));
+  FR_CO_CHECK(make_cgroup());
   hide_hybrid_cgroup_tree();
   FR_CO_TRY(runtime_, co_await find_oci_runtime(runtime_cache_, spec_.scratch, cancellation));
   FR_CO_CHECK(make_namespaces());
   FR_CO_CHECK(mount_root());
   FR_CO_CHECK(write_network_files());
   co_return Result<void>();
+}
+
+Result<void> OciSandbox::make_cgroup() {
+  const auto hierarchies = host_cgroup_hierarchies();
+  missing_ = missing_controllers(hierarchies, spec_.limits);
+  for (const auto& layer : missing_)
+    if (is_required(layer, spec_.required_layers)) return missing_layer(layer);
+  const auto lacks = [this](const char* layer) { return contains(missing_, layer); };
+  if (lacks("cgroup_memory")) spec_.limits.memory_bytes = 0;
+  if (lacks("cgroup_pids")) spec_.limits.pids = 0;
+  if (lacks("cgroup_cpu")) spec_.limits.cpus = 0;
+  FR_TRY(cgroup_, Cgroup::create(hierarchies, spec_.id, spec_.limits));
+  return {};
+}
+
+/// The cgroup holds all that the job started; without one its PID namespace does.
+void OciSandbox::signal(int number, int except) const {
+  if (cgroup_->exists())
+    cgroup_->signal(number, except);
+  else
+    (void)signal_contained_processes(number);
+}
+
+Result<void> OciSandbox::kill(std::chrono::milliseconds deadline) {
+  return cgroup_->exists() ? cgroup_->kill(deadline) : kill_contained_processes(deadline);
 }
 
 Result<void> OciSandbox::make_namespaces() {
@@ -164,15 +210,15 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
   Alarm grace(executor);
   const auto kill_all = [this, &process] {
     process.signal_group(SIGKILL);
-    (void)cgroup_->kill(std::chrono::milliseconds(0));
+    (void)kill(std::chrono::milliseconds(0));
   };
   const auto on_request = cancellation.on_request([&](StopCause) {
-    cgroup_->signal(SIGTERM, process.pid());
+    signal(SIGTERM, process.pid());
     grace.set(command.grace, kill_all);
   });
   const auto on_kill = cancellation.on_kill([&](StopCause) { kill_all(); });
   FR_CO_TRY(const ExitStatus status, co_await process.wait());
-  FR_CO_CHECK(cgroup_->kill(std::chrono::seconds(10)));
+  FR_CO_CHECK(kill(std::chrono::seconds(10)));
   const SandboxExit exit{status, cgroup_->oom_kills() - oom_before};
 
   // The runtime reports its own failures in its log; the command's exit code alone cannot tell them
@@ -186,7 +232,7 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
 
 asio::awaitable<Result<void>> OciSandbox::destroy() {
   if (cgroup_) {
-    auto killed = cgroup_->kill(std::chrono::seconds(10));
+    auto killed = kill(std::chrono::seconds(10));
     cgroup_.reset();
     if (!killed) co_return killed.error();
   }

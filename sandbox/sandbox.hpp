@@ -34,6 +34,9 @@ struct SandboxSpec {
   CgroupLimits limits;
   std::uint64_t tmp_bytes = 1ULL << 30;
   NetworkMode network = NetworkMode::none;
+  /// Layers that must be had (as layers() names them); "all" stands for every one. Of the others,
+  /// what this host cannot give is left out and told by missing_layers().
+  std::vector<std::string> required_layers = {"all"};
 };
 
 /// One command in the sandbox. stdin is /dev/null.
@@ -70,6 +73,8 @@ class Sandbox {
 
   /// Names of the isolation layers in force, for the result.
   [[nodiscard]] virtual std::vector<std::string> layers() const = 0;
+  /// Names of those that the host could not give and nobody insisted on.
+  [[nodiscard]] virtual std::vector<std::string> missing_layers() const = 0;
 };
 
 }  // namespace flow_runner

@@ -121,6 +121,7 @@ void set_limits(const ExecOptions& options, const Flow& flow, ExecJob& result) {
   if (options.limits.cpus) limits.cpus = *options.limits.cpus;
   if (options.limits.pids) limits.pids = *options.limits.pids;
   if (options.timeout) limits.timeout = *options.timeout;
+  result.job.required_layers = options.required_layers;
   const FlowExtensions& asked = flow.extensions;
   result.job.network = options.network.value_or(NetworkMode::none);
   if (asked.network == NetworkMode::none && result.job.network == NetworkMode::host)

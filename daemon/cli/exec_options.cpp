@@ -1,7 +1,9 @@
 #include "daemon/cli/exec_options.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <sstream>
 
 #include <CLI/CLI.hpp>
 
@@ -168,6 +170,10 @@ void add_exec_options(CLI::App& app, ExecArguments& a) {
   app.add_option("--cpus", a.cpus, "cores, such as 1.5; default: all")
       ->type_name("N")
       ->group(sandbox);
+  app.add_option("--sandbox-require", a.sandbox_require,
+                 "layers without which the job must not run; default: all")
+      ->type_name("all|none|LAYER,…")
+      ->group(sandbox);
   app.add_option("--pids", a.pids, "processes and threads; default: 2048")
       ->type_name("N")
       ->group(sandbox);
@@ -214,6 +220,23 @@ Result<SecretSource> read_secret_option(const std::string& word) {
   return SecretSource{.name = name, .file = word.substr(equals + 2)};
 }
 
+/// The layers that a host may lack; every other is there or the job is refused, whatever is named.
+Result<std::vector<std::string>> read_required_layers(const std::string& words) {
+  constexpr std::array known = {"cgroup_memory", "cgroup_pids", "cgroup_cpu"};
+  if (words.empty() || words == "all") return std::vector<std::string>{"all"};
+  std::vector<std::string> layers;
+  if (words == "none") return layers;
+  std::stringstream stream(words);
+  for (std::string layer; std::getline(stream, layer, ',');) {
+    if (std::find(known.begin(), known.end(), layer) == known.end())
+      return wrong(
+          "--sandbox-require takes all, none or a list of cgroup_memory, cgroup_pids, cgroup_cpu; "
+          "every other layer is required always");
+    layers.push_back(layer);
+  }
+  return layers;
+}
+
 Result<ExecOptions> read_exec_options(const ExecArguments& a) {
   if (a.plan && a.json) return wrong("--plan has no result for --json: give one of them");
   ExecOptions options;
@@ -247,6 +270,7 @@ Result<ExecOptions> read_exec_options(const ExecArguments& a) {
     return wrong("--git-token-from needs the name of a secret, never a token");
   FR_TRY(options.pull, read_pull(a.pull));
   FR_TRY(options.network, read_network(a.network));
+  FR_TRY(options.required_layers, read_required_layers(a.sandbox_require));
   FR_CHECK(read_limits(a, options));
   FR_CHECK(read_publication(a, options));
   return options;

@@ -23,7 +23,7 @@ namespace flow_runner::cli {
 struct ExecArguments {
   std::string flow, repo, ref, workload_ref, event = "mention", git_token_from, image, pull,
                                              network, memory, cpus, pids, timeout, ca_file,
-                                             state_dir;
+                                             state_dir, sandbox_require;
   std::optional<std::string> input, input_file, context, context_file;
   std::vector<std::string> vars, secrets;
   bool push = false, push_local = false, include_uncommitted = false, with_git_token = false,
@@ -59,6 +59,7 @@ struct ExecOptions {
   std::optional<PullPolicy> pull;
   std::optional<NetworkMode> network;
   ResourceLimits limits;
+  std::vector<std::string> required_layers = {"all"};
   std::optional<std::chrono::milliseconds> timeout;
   std::filesystem::path ca_file, state_dir;
   PublishMode publish = PublishMode::none;

@@ -74,6 +74,7 @@ Job full_job() {
   job.registry_auth_file = "/root/auth.json";
   job.masking_also = {"EXTRA"};
   job.masking_never = {"PUBLIC_KEY"};
+  job.required_layers = {"cgroup_memory"};
   return job;
 }
 

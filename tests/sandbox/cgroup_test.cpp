@@ -60,7 +60,7 @@ TEST_CASE("cgroup: a limit without a controller is a refusal that names it") {
   const auto group = Cgroup::create({}, "flow-runner-test", {.memory_bytes = 1 << 20});
   REQUIRE(group.has_error());
   CHECK(group.error().code == ErrorCode::denied);
-  CHECK(group.error().message.find("'memory'") != std::string::npos);
+  CHECK(group.error().message.find("cgroup_memory") != std::string::npos);
 }
 
 TEST_CASE("cgroup: the group is made with its limits on this host, kills, and goes away") {
