@@ -114,6 +114,9 @@ json oci_config(const BundleSpec& spec) {
            {{{"type", "RLIMIT_NOFILE"}, {"soft", spec.open_files}, {"hard", spec.open_files}},
             {{"type", "RLIMIT_CORE"}, {"soft", 0}, {"hard", 0}}})},
   };
+  if (spec.file_bytes > 0)
+    process["rlimits"].push_back(
+        {{"type", "RLIMIT_FSIZE"}, {"soft", spec.file_bytes}, {"hard", spec.file_bytes}});
   return {{"ociVersion", "1.0.2"},
           {"process", std::move(process)},
           {"root", {{"path", spec.rootfs}, {"readonly", false}}},

@@ -37,6 +37,7 @@ struct BundleSpec {
   std::uint64_t tmp_bytes = 1ULL << 30;
   std::uint64_t shm_bytes = 64ULL << 20;
   std::uint64_t open_files = 65536;   ///< RLIMIT_NOFILE; not above what the caller may set
+  std::uint64_t file_bytes = 0;       ///< RLIMIT_FSIZE; 0: none; not above what the caller may set
   std::filesystem::path cgroup_path;  ///< only for runtimes that insist on one
   NestedNamespaces nested = NestedNamespaces::deny;
 };

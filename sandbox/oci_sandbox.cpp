@@ -27,6 +27,12 @@ std::uint64_t open_files_limit() {
   return std::min<std::uint64_t>(limit.rlim_max, 1 << 20);
 }
 
+std::uint64_t file_bytes_limit(std::uint64_t wanted) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_FSIZE, &limit);
+  return limit.rlim_max == RLIM_INFINITY ? wanted : std::min<std::uint64_t>(wanted, limit.rlim_max);
+}
+
 }  // namespace
 
 void hide_hybrid_cgroup_tree() noexcept { unmount("/sys/fs/cgroup/unified"); }
@@ -100,6 +106,7 @@ BundleSpec OciSandbox::bundle_for(const SandboxCommand& command) const {
   bundle.network = spec_.network;
   bundle.tmp_bytes = spec_.tmp_bytes;
   bundle.open_files = open_files_limit();
+  bundle.file_bytes = file_bytes_limit(spec_.file_bytes);
   if (runtime_->wants_cgroup_path) bundle.cgroup_path = "/flow-runner/" + cgroup_->name();
   return bundle;
 }
@@ -131,7 +138,9 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
     process.signal_group(SIGKILL);
     (void)cgroup_->kill(std::chrono::milliseconds(0));
   };
-  const auto on_request = cancellation.on_request([&](StopCause) {
+  const auto on_request = cancellation.on_request([&](StopCause cause) {
+    // Whoever has used up a limit would go on using it up during the grace.
+    if (cause == StopCause::resource_exhausted) return kill_all();
     cgroup_->signal(SIGTERM, process.pid());
     grace.set(command.grace, kill_all);
   });

@@ -33,6 +33,7 @@ struct SandboxSpec {
   const IdRange* ids = nullptr;     ///< outlives the sandbox
   CgroupLimits limits;
   std::uint64_t tmp_bytes = 1ULL << 30;
+  std::uint64_t file_bytes = 0;  ///< the largest file that the job may write; 0: no limit
   NetworkMode network = NetworkMode::none;
 };
 
