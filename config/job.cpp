@@ -16,6 +16,7 @@ void narrow_limit(T& limit, const std::optional<T>& asked) {
 void narrow(Job& job, const FlowExtensions& asked) {
   narrow_limit(job.limits.memory_bytes, asked.resources.memory_bytes);
   narrow_limit(job.limits.pids, asked.resources.pids);
+  narrow_limit(job.limits.disk_bytes, asked.resources.disk_bytes);
   narrow_limit(job.limits.cpus, asked.resources.cpus);
   if (asked.timeout) job.limits.timeout = std::min(job.limits.timeout, *asked.timeout);
   if (asked.network == NetworkMode::none) job.network = NetworkMode::none;

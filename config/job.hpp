@@ -66,6 +66,11 @@ struct JobLimits {
   std::uint64_t pids = 2048;
   std::uint64_t tmp_bytes = 1ULL << 30;
   std::uint64_t log_bytes = 64ULL << 20;
+  /// What the job may write to disk: workspace and the container's root together. 0: unlimited.
+  std::uint64_t disk_bytes = 10ULL << 30;
+  /// A job that has written much is ended when the state folder's file system has less than this
+  /// left, so that results and bundles still fit. 0: not watched.
+  std::uint64_t free_space_floor = 1ULL << 30;
 };
 
 /// A flow job. Crosses from the client to the executor over a socket, secrets included; on disk

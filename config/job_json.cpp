@@ -350,7 +350,9 @@ Json limits_to_json(const JobLimits& limits) {
           {"cpus", limits.cpus},
           {"pids", limits.pids},
           {"tmp_bytes", limits.tmp_bytes},
-          {"log_bytes", limits.log_bytes}};
+          {"log_bytes", limits.log_bytes},
+          {"disk_bytes", limits.disk_bytes},
+          {"free_space_floor", limits.free_space_floor}};
 }
 
 void read_limits(ObjectReader& reader, JobLimits& limits) {
@@ -361,7 +363,9 @@ void read_limits(ObjectReader& reader, JobLimits& limits) {
       .read("cpus", limits.cpus)
       .read("pids", limits.pids)
       .read("tmp_bytes", limits.tmp_bytes)
-      .read("log_bytes", limits.log_bytes);
+      .read("log_bytes", limits.log_bytes)
+      .read("disk_bytes", limits.disk_bytes)
+      .read("free_space_floor", limits.free_space_floor);
 }
 
 }  // namespace

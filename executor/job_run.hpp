@@ -20,6 +20,7 @@
 #include "executor/pipeline.hpp"
 #include "executor/repository_cache.hpp"
 #include "executor/workspace.hpp"
+#include "sandbox/disk_limit.hpp"
 #include "sandbox/id_map.hpp"
 #include "sandbox/image_files.hpp"
 #include "sandbox/image_store.hpp"
@@ -61,6 +62,8 @@ class JobRun {
   /// Image and repository, side by side.
   Stage prepare_inputs();
   Stage prepare_workspace();
+  /// Before anything is written into the job's overlay folder.
+  Stage limit_disk();
   Stage prepare_sandbox();
   Stage run_script();
   Stage handle_changes();
@@ -120,6 +123,7 @@ class JobRun {
   std::optional<ImageLease> image_lease_;
   std::optional<PreparedRepository> repository_;
   std::optional<IdRange> ids_;
+  std::optional<DiskLimit> disk_;
   ImageUser user_;
   WorkspaceRecord record_;
   std::optional<Workspace> workspace_;

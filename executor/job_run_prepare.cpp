@@ -1,4 +1,6 @@
 #include <array>
+#include <cerrno>
+#include <csignal>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -122,6 +124,20 @@ JobRun::Stage JobRun::prepare_inputs() {
   co_return true;
 }
 
+JobRun::Stage JobRun::limit_disk() {
+  const auto folder = context_.directory.overlay();
+  if (::mkdir(folder.c_str(), 0711) != 0 && errno != EEXIST)
+    co_return fail(JobCause::system_failure, errno_error("cannot make " + folder.string()));
+  const DiskLimitSpec spec{.folder = folder,
+                           .bytes = job_.limits.disk_bytes,
+                           .free_floor = job_.limits.free_space_floor,
+                           .first_project = ids_->base()};
+  auto limit = DiskLimit::apply(co_await asio::this_coro::executor, spec);
+  if (!limit) co_return fail(JobCause::resource_exhausted, limit.error());
+  disk_.emplace(std::move(*limit));
+  co_return true;
+}
+
 JobRun::Stage JobRun::prepare_workspace() {
   const Stopwatch watch;
   auto ids = is_rootless() ? Result<IdRange>(IdRange::of_user_namespace())
@@ -131,6 +147,7 @@ JobRun::Stage JobRun::prepare_workspace() {
   const auto user = resolve_user(image_->layers, image_->user);
   if (!user) co_return fail(JobCause::image_refused, user.error());
   user_ = *user;
+  if (!co_await limit_disk()) co_return false;
 
   record_.mirror = repository_->mirror;
   record_.base = repository_->commit;
@@ -199,6 +216,7 @@ JobRun::Stage JobRun::prepare_sandbox() {
   spec.ids = &*ids_;
   spec.limits = {job_.limits.memory_bytes, job_.limits.pids, job_.limits.cpus};
   spec.tmp_bytes = job_.limits.tmp_bytes;
+  spec.file_bytes = job_.limits.disk_bytes;
   spec.network = job_.network;
   spec.required_layers = job_.required_layers;
   sandbox_.emplace(context_.state.root / "runtime.json");
@@ -208,6 +226,7 @@ JobRun::Stage JobRun::prepare_sandbox() {
   result_.missing_layers = sandbox_->missing_layers();
   for (const auto& layer : result_.missing_layers)
     warn("this host cannot give the layer " + layer + ", and the job runs without it");
+  if (auto layer = disk_->layer(); !layer.empty()) result_.layers.push_back(std::move(layer));
   result_.timings.sandbox_ms = watch.milliseconds();
   co_return true;
 }
@@ -258,9 +277,14 @@ JobRun::Stage JobRun::run_script() {
     drain.set(std::chrono::seconds(1), [&output] { output.close(); });
     co_return exit;
   };
+  disk_->watch(
+      [this](const DiskExhaustion&) { cancellation_.request(StopCause::resource_exhausted); });
   auto [exit, bytes] = co_await (run_and_close() && read_output(output));
   result_.timings.script_ms = watch.milliseconds();
   log_->end_script();
+  const auto disk_full = disk_->full();
+  // What follows lies outside the limit, or is ours.
+  if (const auto lifted = disk_->lift(); !lifted) warn(lifted.error().message);
   if (!exit) co_return fail(JobCause::sandbox_refused, exit.error());
   result_.exit_code = exit->status.code;
   journal("script_ended", {{"exit_code", exit->status.code}});
@@ -268,7 +292,8 @@ JobRun::Stage JobRun::run_script() {
     co_return fail(
         cause_of(*stop),
         {ErrorCode::cancelled,
-         *stop == StopCause::timeout
+         *stop == StopCause::resource_exhausted && disk_full ? describe(*disk_full)
+         : *stop == StopCause::timeout
              ? "the job was stopped after its time limit of " + format_duration(job_.limits.timeout)
          : *stop == StopCause::runner_interrupted ? "the program that had started the job went away"
                                                   : std::string("the job was cancelled")});
@@ -278,6 +303,13 @@ JobRun::Stage JobRun::run_script() {
         JobCause::resource_exhausted,
         {ErrorCode::denied, "the job's memory limit of " + format_bytes(job_.limits.memory_bytes) +
                                 " was reached; raise it with --memory"});
+  if (disk_full)
+    co_return fail(JobCause::resource_exhausted, {ErrorCode::denied, describe(*disk_full)});
+  if (exit->status.code == 128 + SIGXFSZ)
+    co_return fail(
+        JobCause::resource_exhausted,
+        {ErrorCode::denied, "a file reached the job's disk limit of " +
+                                format_bytes(job_.limits.disk_bytes) + "; raise it with --disk"});
   if (job_.network == NetworkMode::none)
     say("The job had no network. If it needs one: --network host gives it the host's.");
   co_return fail(JobCause::script_failure,

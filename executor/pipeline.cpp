@@ -115,12 +115,6 @@ JobRun::Stage JobRun::start() {
     warn("x-flow-runner.idle_timeout has no effect in this version");
   if (job_.flow.extensions.publish_on_failure)
     warn("x-flow-runner.publish.on_failure has no effect in this version: kept changes stay here");
-  if (job_.flow.extensions.resources.disk_bytes)
-    co_return fail(
-        JobCause::sandbox_refused,
-        {ErrorCode::denied,
-         "the flow asks for resources.disk, and this version cannot enforce a disk limit; "
-         "remove the key to run without one"});
   if (job_.publish.mode != PublishMode::none) {
     const auto target = allowed_target(job_.publish, job_.repository.default_branch);
     if (!target) co_return fail(JobCause::publish_refused, target.error());

@@ -71,7 +71,6 @@ asio::awaitable<Result<void>> probe(const OciRuntime& runtime, const std::filesy
   spec.rootfs = bundle / "rootfs";
   spec.argv = {"/init", "-V"};
   spec.ids = {0, owner, IdRange::size};
-  spec.open_files = 256;
   if (runtime.wants_cgroup_path) spec.cgroup_path = "/flow-runner-probe";
   std::filesystem::permissions(bundle, std::filesystem::perms(0755), error);
   FR_CO_CHECK(replace_file(bundle / "config.json", oci_config(spec).dump(), 0600));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <fcntl.h>
+#include <sstream>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -53,10 +54,27 @@ Error missing_layer(const std::string& layer) {
           "this host cannot give the job the layer " + layer + ": no cgroup enforces it; " + cure};
 }
 
-std::uint64_t open_files_limit() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  return std::min<std::uint64_t>(limit.rlim_max, 1 << 20);
+/// None above what this process has: only CAP_SYS_RESOURCE could raise it.
+std::vector<std::pair<int, std::uint64_t>> resource_limits(const SandboxSpec& spec) {
+  constexpr std::uint64_t max_open_files = 1 << 20;
+  const auto at_most = [](int resource, std::uint64_t wanted) {
+    rlimit own{};
+    ::getrlimit(static_cast<__rlimit_resource>(resource), &own);
+    return std::pair(resource, std::min<std::uint64_t>(own.rlim_max, wanted));
+  };
+  std::vector<std::pair<int, std::uint64_t>> limits = {at_most(RLIMIT_NOFILE, max_open_files),
+                                                       {RLIMIT_CORE, 0}};
+  if (spec.file_bytes > 0) limits.push_back(at_most(RLIMIT_FSIZE, spec.file_bytes));
+  return limits;
+}
+
+/// What the runtime says of its own failure; its warnings are none.
+std::string failure_in(const std::string& log) {
+  std::string failure;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);)
+    if (line.find("level=warning") == std::string::npos) failure += line + "\n";
+  return failure;
 }
 
 }  // namespace
@@ -180,7 +198,6 @@ BundleSpec OciSandbox::bundle_for(const SandboxCommand& command) const {
   bundle.user_namespace = spec_.scratch / "ns-user";
   if (namespaces_.network) bundle.network_namespace = spec_.scratch / "ns-net";
   bundle.tmp_bytes = spec_.tmp_bytes;
-  bundle.open_files = open_files_limit();
   if (runtime_->wants_cgroup_path) bundle.cgroup_path = "/flow-runner/" + cgroup_->name();
   return bundle;
 }
@@ -203,6 +220,7 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
   process_spec.stdout_fd = command.output_fd;
   process_spec.stderr_fd = command.output_fd;
   process_spec.cgroup_procs = cgroup_->procs_files();
+  process_spec.resource_limits = resource_limits(spec_);
   const auto executor = co_await asio::this_coro::executor;
   const std::uint64_t oom_before = cgroup_->oom_kills();
   FR_CO_TRY(Process process, Process::spawn(executor, process_spec));
@@ -212,7 +230,9 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
     process.signal_group(SIGKILL);
     (void)kill(std::chrono::milliseconds(0));
   };
-  const auto on_request = cancellation.on_request([&](StopCause) {
+  const auto on_request = cancellation.on_request([&](StopCause cause) {
+    // Whoever has used up a limit would go on using it up during the grace.
+    if (cause == StopCause::resource_exhausted) return kill_all();
     signal(SIGTERM, process.pid());
     grace.set(command.grace, kill_all);
   });
@@ -224,9 +244,10 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
   // The runtime reports its own failures in its log; the command's exit code alone cannot tell them
   // apart.
   const auto log = read_file(bundle / "log", 1 << 16);
-  if (!status.success() && log && !log->empty() && !cancellation.requested() && exit.oom_kills == 0)
+  const std::string failure = log ? failure_in(*log) : std::string();
+  if (!status.success() && !failure.empty() && !cancellation.requested() && exit.oom_kills == 0)
     co_return Error{ErrorCode::denied, runtime_->program.filename().string() +
-                                           " could not start the container: " + *log};
+                                           " could not start the container: " + failure};
   co_return exit;
 }
 

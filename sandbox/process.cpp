@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,6 +60,10 @@ struct ChildSetup {
       if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return last_error();
       // The parent may have died before the signal was asked for.
       if (::getppid() != parent) ::_exit(127);
+    }
+    for (const auto& [resource, value] : spec.resource_limits) {
+      const rlimit limit{.rlim_cur = value, .rlim_max = value};
+      if (::setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) return last_error();
     }
     sigset_t none;
     sigemptyset(&none);

@@ -33,6 +33,7 @@ struct SandboxSpec {
   const IdRange* ids = nullptr;     ///< outlives the sandbox
   CgroupLimits limits;
   std::uint64_t tmp_bytes = 1ULL << 30;
+  std::uint64_t file_bytes = 0;  ///< the largest file that the job may write; 0: no limit
   NetworkMode network = NetworkMode::none;
   /// Layers that must be had (as layers() names them); "all" stands for every one. Of the others,
   /// what this host cannot give is left out and told by missing_layers().

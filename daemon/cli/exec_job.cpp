@@ -120,6 +120,7 @@ void set_limits(const ExecOptions& options, const Flow& flow, ExecJob& result) {
   if (options.limits.memory_bytes) limits.memory_bytes = *options.limits.memory_bytes;
   if (options.limits.cpus) limits.cpus = *options.limits.cpus;
   if (options.limits.pids) limits.pids = *options.limits.pids;
+  if (options.limits.disk_bytes) limits.disk_bytes = *options.limits.disk_bytes;
   if (options.timeout) limits.timeout = *options.timeout;
   result.job.required_layers = options.required_layers;
   const FlowExtensions& asked = flow.extensions;

@@ -79,6 +79,12 @@ Result<void> read_limits(const ExecArguments& arguments, ExecOptions& options) {
   FR_TRY(options.limits.cpus, read_number<double>("--cpus", arguments.cpus, 0.01, 4096, "1.5"));
   FR_TRY(options.limits.pids,
          read_number<std::uint64_t>("--pids", arguments.pids, 4, 4'194'304, "512"));
+  if (!arguments.disk.empty()) {
+    const auto bytes = parse_bytes(arguments.disk);
+    if (!bytes) return in_option("--disk", bytes.error());
+    if (*bytes < (1U << 20)) return wrong("--disk: less than 1MiB holds no workspace");
+    options.limits.disk_bytes = *bytes;
+  }
   if (!arguments.timeout.empty()) {
     const auto timeout = parse_duration(arguments.timeout);
     if (!timeout) return in_option("--timeout", timeout.error());
@@ -176,6 +182,9 @@ void add_exec_options(CLI::App& app, ExecArguments& a) {
       ->group(sandbox);
   app.add_option("--pids", a.pids, "processes and threads; default: 2048")
       ->type_name("N")
+      ->group(sandbox);
+  app.add_option("--disk", a.disk, "what the job may write, such as 10GiB (default)")
+      ->type_name("SIZE")
       ->group(sandbox);
   app.add_option("--timeout", a.timeout, "such as 30m; default: 2h")
       ->type_name("TIME")

@@ -67,7 +67,7 @@ std::string limits_text(const JobLimits& limits) {
   if (cpus.ends_with('.')) cpus.pop_back();
   return "memory " + format_bytes(limits.memory_bytes) + ", cpus " +
          (limits.cpus == 0 ? "all" : cpus) + ", pids " + std::to_string(limits.pids) +
-         ", timeout " + format_duration(limits.timeout);
+         ", disk " + format_bytes(limits.disk_bytes) + ", timeout " + format_duration(limits.timeout);
 }
 
 std::string variable_text(const ResolvedVariable& variable) {

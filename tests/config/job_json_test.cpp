@@ -67,7 +67,9 @@ Job full_job() {
                 .cpus = 0.5,
                 .pids = 5,
                 .tmp_bytes = 6,
-                .log_bytes = 7};
+                .log_bytes = 7,
+                .disk_bytes = 8,
+                .free_space_floor = 9};
   job.network = NetworkMode::host;
   job.pull_policy = PullPolicy::always;
   job.ca_file = "/etc/ca\xFF.pem";

@@ -52,7 +52,7 @@ TEST_CASE("plan: shows what would run, secrets masked, no control characters") {
   CHECK(has(text, "$ echo one⏎echo two"));
   CHECK(has(text, "MY_KEY=[MASKED]   (--secret)"));
   CHECK(has(text, "(1000 bytes)   (--var)"));
-  CHECK(has(text, "memory 4GiB, cpus all, pids 2048, timeout 2h"));
+  CHECK(has(text, "memory 4GiB, cpus all, pids 2048, disk 10GiB, timeout 2h"));
   CHECK(has(text, "none (dry run)"));
   CHECK(has(text, "warning: a warning"));
   CHECK_FALSE(has(text, "hunter2"));
