@@ -82,6 +82,8 @@ class JobRun {
   [[nodiscard]] std::string target_url() const {
     return job_.publish.url.empty() ? job_.repository.url : job_.publish.url;
   }
+  /// What the job ran into without ending by it.
+  void warn_of_limits(const SandboxExit& exit);
   asio::awaitable<std::uint64_t> read_output(asio::posix::stream_descriptor& pipe);
 
   bool fail(JobCause cause, const Error& error);

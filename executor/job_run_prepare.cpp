@@ -244,6 +244,22 @@ asio::awaitable<std::uint64_t> JobRun::read_output(asio::posix::stream_descripto
   }
 }
 
+void JobRun::warn_of_limits(const SandboxExit& exit) {
+  if (exit.swap_unlimited)
+    warn(
+        "this kernel does not account for swap: the job could use the host's swap beyond its "
+        "memory "
+        "limit; boot with swapaccount=1, or turn swap off");
+  if (exit.refused_tasks > 0)
+    warn("the job reached its limit of " + std::to_string(job_.limits.pids) +
+         " processes; raise it with --pids");
+  if (exit.oom_kills > 0 && exit.status.success())
+    warn(std::to_string(exit.oom_kills) +
+         (exit.oom_kills == 1 ? " process was" : " processes were") +
+         " killed at the job's memory limit of " + format_bytes(job_.limits.memory_bytes) +
+         ", though the script went on; raise it with --memory");
+}
+
 JobRun::Stage JobRun::run_script() {
   using namespace asio::experimental::awaitable_operators;
   const Stopwatch watch;
@@ -287,6 +303,7 @@ JobRun::Stage JobRun::run_script() {
   if (const auto lifted = disk_->lift(); !lifted) warn(lifted.error().message);
   if (!exit) co_return fail(JobCause::sandbox_refused, exit.error());
   result_.exit_code = exit->status.code;
+  warn_of_limits(*exit);
   journal("script_ended", {{"exit_code", exit->status.code}});
   if (const auto stop = cancellation_.requested())
     co_return fail(
@@ -303,6 +320,12 @@ JobRun::Stage JobRun::run_script() {
         JobCause::resource_exhausted,
         {ErrorCode::denied, "the job's memory limit of " + format_bytes(job_.limits.memory_bytes) +
                                 " was reached; raise it with --memory"});
+  if (exit->refused_tasks > 0)
+    co_return fail(JobCause::resource_exhausted,
+                   {ErrorCode::denied,
+                    "the script ended with exit code " + std::to_string(exit->status.code) +
+                        " after the job had reached its limit of " +
+                        std::to_string(job_.limits.pids) + " processes; raise it with --pids"});
   if (disk_full)
     co_return fail(JobCause::resource_exhausted, {ErrorCode::denied, describe(*disk_full)});
   if (exit->status.code == 128 + SIGXFSZ)

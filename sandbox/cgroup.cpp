@@ -62,34 +62,43 @@ bool contains(const std::vector<std::string>& list, std::string_view name) {
   return std::find(list.begin(), list.end(), name) != list.end();
 }
 
-Result<void> write_unified_limits(int directory, const CgroupLimits& limits) {
+/// The file is absent on kernels that do not account for swap: false then.
+Result<bool> limit_swap(int directory, const char* file, const std::string& value) {
+  if (::faccessat(directory, file, F_OK, 0) != 0 && errno == ENOENT) return false;
+  FR_CHECK(write_control(directory, file, value));
+  return true;
+}
+
+/// Whether swap is limited too.
+Result<bool> write_unified_limits(int directory, const CgroupLimits& limits) {
+  bool swap_limited = true;
   if (limits.memory_bytes > 0) {
     FR_CHECK(write_control(directory, "memory.max", std::to_string(limits.memory_bytes)));
-    (void)write_control(directory, "memory.swap.max", "0");
-    (void)write_control(directory, "memory.oom.group", "1");
+    FR_TRY(swap_limited, limit_swap(directory, "memory.swap.max", "0"));
+    FR_CHECK(write_control(directory, "memory.oom.group", "1"));
   }
   if (limits.pids > 0) FR_CHECK(write_control(directory, "pids.max", std::to_string(limits.pids)));
   if (limits.cpus > 0)
     FR_CHECK(write_control(
         directory, "cpu.max",
         std::to_string(static_cast<std::uint64_t>(limits.cpus * 100000)) + " 100000"));
-  return {};
+  return swap_limited;
 }
 
-Result<void> write_v1_limits(int directory, const CgroupHierarchy& hierarchy,
+Result<bool> write_v1_limits(int directory, const CgroupHierarchy& hierarchy,
                              const CgroupLimits& limits) {
+  bool swap_limited = true;
   if (limits.memory_bytes > 0 && contains(hierarchy.controllers, "memory")) {
     const auto bytes = std::to_string(limits.memory_bytes);
     FR_CHECK(write_control(directory, "memory.limit_in_bytes", bytes));
-    // Absent on kernels without swap accounting; memory alone is limited then.
-    (void)write_control(directory, "memory.memsw.limit_in_bytes", bytes);
+    FR_TRY(swap_limited, limit_swap(directory, "memory.memsw.limit_in_bytes", bytes));
   }
   if (limits.pids > 0 && contains(hierarchy.controllers, "pids"))
     FR_CHECK(write_control(directory, "pids.max", std::to_string(limits.pids)));
   if (limits.cpus > 0 && contains(hierarchy.controllers, "cpu"))
     FR_CHECK(write_control(directory, "cpu.cfs_quota_us",
                            std::to_string(static_cast<std::uint64_t>(limits.cpus * 100000))));
-  return {};
+  return swap_limited;
 }
 
 std::string without_line_end(std::string text) { return text.substr(0, text.find('\n')); }
@@ -121,6 +130,14 @@ void keep_delegated(std::vector<CgroupHierarchy>& hierarchies, std::string_view 
 }
 
 }  // namespace
+
+bool has_swap(std::string_view meminfo) {
+  constexpr std::string_view key = "SwapTotal:";
+  for (const auto& line : split(meminfo, '\n'))
+    if (line.starts_with(key))
+      return line.find_first_of("123456789", key.size()) != std::string::npos;
+  return false;
+}
 
 std::vector<CgroupHierarchy> parse_cgroup_hierarchies(std::string_view mountinfo,
                                                       std::string_view own_cgroups) {
@@ -204,6 +221,7 @@ Result<void> Cgroup::add(const CgroupHierarchy& hierarchy, const CgroupLimits& l
   Member member;
   member.unified = hierarchy.unified;
   member.memory = contains(hierarchy.controllers, "memory");
+  member.pids = contains(hierarchy.controllers, "pids");
   FR_TRY(member.parent, open_file(hierarchy.parent, O_RDONLY | O_DIRECTORY));
   if (hierarchy.unified) {
     if (const auto root = open_file(hierarchy.parent.parent_path(), O_RDONLY | O_DIRECTORY))
@@ -218,12 +236,16 @@ Result<void> Cgroup::add(const CgroupHierarchy& hierarchy, const CgroupLimits& l
     return errno_error("cannot open cgroup " + (hierarchy.parent / name_).string());
   const int directory = member.directory.get();
   members_.push_back(std::move(member));
-  if (!hierarchy.unified) return write_v1_limits(directory, hierarchy, limits);
   CgroupLimits own = limits;
   if (!contains(hierarchy.controllers, "memory")) own.memory_bytes = 0;
   if (!contains(hierarchy.controllers, "pids")) own.pids = 0;
   if (!contains(hierarchy.controllers, "cpu")) own.cpus = 0;
-  return write_unified_limits(directory, own);
+  FR_TRY(const bool swap_limited, hierarchy.unified ? write_unified_limits(directory, own)
+                                                    : write_v1_limits(directory, hierarchy, own));
+  if (swap_limited) return {};
+  FR_TRY(const auto meminfo, read_file("/proc/meminfo", 1 << 16));
+  swap_unlimited_ = has_swap(meminfo);
+  return {};
 }
 
 Result<Cgroup> Cgroup::create(const std::vector<CgroupHierarchy>& hierarchies,
@@ -294,6 +316,12 @@ void Cgroup::signal(int number, int except) const {
   for (const auto& line :
        split(read_control(members_.front().directory.get(), "cgroup.procs"), '\n'))
     if (const int pid = std::atoi(line.c_str()); pid > 0 && pid != except) ::kill(pid, number);
+}
+
+std::uint64_t Cgroup::refused_tasks() const {
+  for (const auto& member : members_)
+    if (member.pids) return keyed_value(read_control(member.directory.get(), "pids.events"), "max");
+  return 0;
 }
 
 std::uint64_t Cgroup::oom_kills() const {

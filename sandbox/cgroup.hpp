@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/result.hpp"
@@ -67,6 +68,11 @@ class Cgroup {
   Result<void> kill(std::chrono::milliseconds deadline);
   /// Sends a signal to every process inside but `except` (a pid of the caller's PID namespace).
   void signal(int number, int except) const;
+  /// How often a new process was refused because the limit of tasks was reached.
+  [[nodiscard]] std::uint64_t refused_tasks() const;
+  /// The memory limit does not hold for swap: the kernel does not account for it, and the host has
+  /// some.
+  [[nodiscard]] bool swap_unlimited() const noexcept { return swap_unlimited_; }
   /// How often the kernel killed a process here because memory ran out.
   [[nodiscard]] std::uint64_t oom_kills() const;
   /// Whether the group exists anywhere: else it can neither limit, nor kill, nor count.
@@ -80,13 +86,18 @@ class Cgroup {
     Descriptor directory;
     bool unified = false;
     bool memory = false;
+    bool pids = false;
   };
   Result<void> add(const CgroupHierarchy& hierarchy, const CgroupLimits& limits);
   [[nodiscard]] bool empty() const;
 
   std::string name_;
   std::vector<Member> members_;
+  bool swap_unlimited_ = false;
 };
+
+/// Whether /proc/meminfo (given as text) says that the host has swap.
+bool has_swap(std::string_view meminfo);
 
 /// SIGKILL to whatever is in the job's groups, and waits until they are empty. No such group: done.
 Result<void> kill_cgroup(const std::vector<CgroupHierarchy>& hierarchies, const std::string& name,

@@ -223,6 +223,7 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
   process_spec.resource_limits = resource_limits(spec_);
   const auto executor = co_await asio::this_coro::executor;
   const std::uint64_t oom_before = cgroup_->oom_kills();
+  const std::uint64_t refused_before = cgroup_->refused_tasks();
   FR_CO_TRY(Process process, Process::spawn(executor, process_spec));
 
   Alarm grace(executor);
@@ -239,7 +240,8 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
   const auto on_kill = cancellation.on_kill([&](StopCause) { kill_all(); });
   FR_CO_TRY(const ExitStatus status, co_await process.wait());
   FR_CO_CHECK(kill(std::chrono::seconds(10)));
-  const SandboxExit exit{status, cgroup_->oom_kills() - oom_before};
+  const SandboxExit exit{status, cgroup_->oom_kills() - oom_before,
+                         cgroup_->refused_tasks() - refused_before, cgroup_->swap_unlimited()};
 
   // The runtime reports its own failures in its log; the command's exit code alone cannot tell them
   // apart.

@@ -51,7 +51,9 @@ struct SandboxCommand {
 
 struct SandboxExit {
   ExitStatus status;
-  std::uint64_t oom_kills = 0;  ///< processes killed because the job's memory limit was reached
+  std::uint64_t oom_kills = 0;      ///< processes killed because the job's memory limit was reached
+  std::uint64_t refused_tasks = 0;  ///< not started because the job's limit of tasks was reached
+  bool swap_unlimited = false;      ///< the memory limit did not hold for the host's swap
 };
 
 /// Order: prepare once, run any number of times one after the other, destroy. One thread.

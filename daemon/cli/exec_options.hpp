@@ -22,8 +22,8 @@ namespace flow_runner::cli {
 /// The words as typed; the command line parser writes here.
 struct ExecArguments {
   std::string flow, repo, ref, workload_ref, event = "mention", git_token_from, image, pull,
-                                             network, memory, cpus, pids, disk, timeout,
-                                             ca_file, state_dir, sandbox_require;
+                                             network, memory, cpus, pids, disk, timeout, ca_file,
+                                             state_dir, sandbox_require;
   std::optional<std::string> input, input_file, context, context_file;
   std::vector<std::string> vars, secrets;
   bool push = false, push_local = false, include_uncommitted = false, with_git_token = false,

@@ -66,8 +66,8 @@ std::string limits_text(const JobLimits& limits) {
   cpus.erase(cpus.find_last_not_of('0') + 1);
   if (cpus.ends_with('.')) cpus.pop_back();
   return "memory " + format_bytes(limits.memory_bytes) + ", cpus " +
-         (limits.cpus == 0 ? "all" : cpus) + ", pids " + std::to_string(limits.pids) +
-         ", disk " + format_bytes(limits.disk_bytes) + ", timeout " + format_duration(limits.timeout);
+         (limits.cpus == 0 ? "all" : cpus) + ", pids " + std::to_string(limits.pids) + ", disk " +
+         format_bytes(limits.disk_bytes) + ", timeout " + format_duration(limits.timeout);
 }
 
 std::string variable_text(const ResolvedVariable& variable) {

@@ -261,6 +261,7 @@ TEST_CASE("exec job: a flow can only narrow") {
   inputs.flow.extensions.resources.memory_bytes = 1U << 30;
   inputs.flow.extensions.resources.cpus = 2;
   inputs.flow.extensions.resources.pids = 1'000'000;
+  inputs.flow.extensions.resources.disk_bytes = 2ULL << 30;
   inputs.flow.extensions.timeout = std::chrono::hours(10);
   inputs.flow.extensions.network = NetworkMode::host;
   ExecOptions options;
@@ -270,6 +271,7 @@ TEST_CASE("exec job: a flow can only narrow") {
   CHECK(prepared->job.limits.memory_bytes == 1U << 30);
   CHECK(prepared->job.limits.cpus == 2);
   CHECK(prepared->job.limits.pids == 2048);
+  CHECK(prepared->job.limits.disk_bytes == 2ULL << 30);
   CHECK(prepared->job.limits.timeout == std::chrono::minutes(5));
   CHECK(prepared->job.network == NetworkMode::none);
   CHECK(warns(*prepared, "--network host"));

@@ -74,6 +74,8 @@ TEST_CASE("exec options: every option arrives") {
                               "1.5",
                               "--pids",
                               "64",
+                              "--disk",
+                              "2GiB",
                               "--timeout",
                               "90s",
                               "--ca-file",
@@ -101,6 +103,7 @@ TEST_CASE("exec options: every option arrives") {
   CHECK(options->limits.memory_bytes == 1U << 30);
   CHECK(options->limits.cpus == 1.5);
   CHECK(options->limits.pids == 64);
+  CHECK(options->limits.disk_bytes == 2ULL << 30);
   CHECK(options->timeout == std::chrono::seconds(90));
   CHECK(options->publish == PublishMode::remote);
   CHECK(options->git_token == GitToken::injected);
@@ -140,6 +143,8 @@ TEST_CASE("exec options: mistakes are refused by name") {
       {{"--network", "bridge"}, "--network is none or host"},
       {{"--memory", "4G"}, "--memory"},
       {{"--memory", "1"}, "16MiB"},
+      {{"--disk", "4G"}, "--disk"},
+      {{"--disk", "1"}, "1MiB"},
       {{"--cpus", "0"}, "--cpus"},
       {{"--cpus", "nan"}, "--cpus"},
       {{"--cpus", "two"}, "--cpus"},

@@ -132,7 +132,7 @@ TEST_CASE("resources: a job over its memory limit is ended, and its work is kept
 
 TEST_CASE("resources: a flood of output is cut, the job goes on and its work is published") {
   ExecFixture test;
-  test.flow({"echo kept > kept.txt", "yes 'a line of no interest' | head -c 200000000",
+  test.flow({"echo kept > kept.txt", "(yes 'a line of no interest' || :) | head -c 200000000",
              "echo; echo after the flood"});
   const auto ran = test.push();
   CHECK(ran.exit_code == 0);
@@ -149,4 +149,27 @@ TEST_CASE("resources: a time limit ends a job that floods its output without end
   CHECK(ran.result["bundle"].is_object());
   // Grace and all that follows included: far from it unless the flood starves the loop.
   CHECK(ran.result["timings"]["script_ms"].get<int>() < 15'000);
+}
+
+TEST_CASE("resources: a job at its limit of processes is told so, bomb or not") {
+  ExecFixture test;
+  const auto bomb = run_abuse(test, "bomb() { bomb | bomb & }; bomb; sleep 2; sleep 1; /bin/false",
+                              {"--pids", "64", "--timeout", "30s"});
+  CHECK(bomb.log_has("limit of 64 processes"));
+  CHECK(bomb.log_has("--pids"));
+  CHECK(bomb.result["bundle"].is_object());
+  test.next_job_works();
+}
+
+TEST_CASE("resources: a child that ran out of memory is told, though the script went on") {
+  ExecFixture test;
+  test.flow({"echo kept > kept.txt",
+             "head -c 300000000 /dev/zero | tail -n 1 > /dev/null || echo survived"});
+  const auto ran = test.push({"--memory", "64MiB"});
+  INFO(ran.log);
+  // Where the kernel kills the whole group (cgroup v2), nothing of the script survives.
+  if (ran.exit_code != 0) return check_ended(ran, "--memory");
+  CHECK(ran.log_has("survived"));
+  CHECK(ran.log_has("WARNING: 1 process was killed"));
+  CHECK(test.pushed());
 }

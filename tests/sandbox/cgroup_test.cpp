@@ -79,3 +79,9 @@ TEST_CASE("cgroup: the group is made with its limits on this host, kills, and go
   for (const auto& hierarchy : hierarchies)
     CHECK_FALSE(std::filesystem::exists(hierarchy.parent / name));
 }
+
+TEST_CASE("cgroup: swap is what /proc/meminfo has in total") {
+  CHECK(has_swap("MemTotal:  1000 kB\nSwapTotal:       1048572 kB\nSwapFree: 0 kB\n"));
+  CHECK_FALSE(has_swap("MemTotal:  1000 kB\nSwapTotal:             0 kB\n"));
+  CHECK_FALSE(has_swap(""));
+}
