@@ -228,16 +228,15 @@ Result<bool> JobRun::restore() {
   if (::access(context_.directory.bundle_file().c_str(), F_OK) == 0)
     result_.bundle = context_.directory.bundle_file();
   const auto overlay = context_.directory.overlay() / "workspace";
-  std::error_code ignored;
-  const bool has_work = std::filesystem::exists(overlay / "upper") &&
-                        !std::filesystem::is_empty(overlay / "upper", ignored);
-  if (!record && has_work)
+  if (!record && Workspace::may_hold_work(WorkspaceKind::overlay, overlay))
     return Error{ErrorCode::internal, "the journal does not say what the workspace was made from"};
+  // A copy is journalled before anything of the job can run in it.
   if (!record) return false;
   FR_TRY(record_, workspace_record_from_json(*record));
   result_.base = record_.base;
-  if (!has_work) return false;
+  if (!Workspace::may_hold_work(record_.kind, overlay)) return false;
   WorkspaceSpec spec;
+  spec.kind = record_.kind;
   spec.snapshot_layers = record_.snapshot_layers;
   spec.overlay = overlay;
   spec.scratch = context_.scratch / "workspace";
