@@ -63,6 +63,19 @@ Json encode(const std::vector<std::string>& texts) {
   for (const std::string& text : texts) array.push_back(encode(text));
   return array;
 }
+Json encode(const std::vector<NetworkRule>& rules) {
+  Json array = Json::array();
+  for (const NetworkRule& rule : rules) {
+    Json json = {{"host", encode(rule.host)},
+                 {"wildcard", rule.wildcard},
+                 {"port", rule.port},
+                 {"any_address", rule.any_address},
+                 {"origin", encode(rule.origin)}};
+    if (rule.prefix_bits) json["prefix_bits"] = *rule.prefix_bits;
+    array.push_back(std::move(json));
+  }
+  return array;
+}
 template <class T>
 Json encode(const std::optional<T>& value) {
   return value ? encode(*value) : Json();
@@ -143,6 +156,7 @@ bool decode(const Json& json, std::vector<std::string>& texts) {
   }
   return true;
 }
+bool decode(const Json& json, std::vector<NetworkRule>& rules);
 template <class T>
 bool decode(const Json& json, std::optional<T>& value) {
   if (json.is_null()) {
@@ -205,6 +219,29 @@ class ObjectReader {
   std::string wrong_;
 };
 
+bool decode(const Json& json, std::vector<NetworkRule>& rules) {
+  if (!json.is_array()) return false;
+  rules.clear();
+  for (const Json& item : json) {
+    NetworkRule& rule = rules.emplace_back();
+    int port = 0;
+    int prefix_bits = -1;
+    ObjectReader reader(item, "rule");
+    reader.read("host", rule.host)
+        .read("wildcard", rule.wildcard)
+        .read("port", port)
+        .read("prefix_bits", prefix_bits)
+        .read("any_address", rule.any_address)
+        .read("origin", rule.origin);
+    // Without a host a rule would say nothing, and the wildcard of nothing everything.
+    if (!reader.wrong().empty() || rule.host.empty() || port > 65'535 || prefix_bits > 128)
+      return false;
+    rule.port = static_cast<std::uint16_t>(port);
+    if (prefix_bits >= 0) rule.prefix_bits = static_cast<unsigned>(prefix_bits);
+  }
+  return true;
+}
+
 /// Decides which variables stay off the disk.
 class SensitiveValues {
  public:
@@ -248,6 +285,8 @@ Json flow_to_json(const Flow& flow) {
           {"variables", encode(flow.variables)},
           {"extensions",
            {{"network", encode(ext.network)},
+            {"network_allow", encode(ext.network_allow)},
+            {"network_deny", encode(ext.network_deny)},
             {"timeout_ms", encode(ext.timeout)},
             {"idle_timeout_ms", encode(ext.idle_timeout)},
             {"resources",
@@ -276,6 +315,8 @@ void read_flow(ObjectReader& reader, Flow& flow) {
       .object("extensions",
               [&](ObjectReader& extensions) {
                 extensions.read("network", ext.network)
+                    .read("network_allow", ext.network_allow)
+                    .read("network_deny", ext.network_deny)
                     .read("timeout_ms", ext.timeout)
                     .read("idle_timeout_ms", ext.idle_timeout)
                     .object("resources",
@@ -400,6 +441,10 @@ nlohmann::json to_json(const Job& job, Secrets secrets) {
                {"limits", limits_to_json(job.limits)},
                {"network", encode(job.network)},
                {"required_layers", encode(job.required_layers)},
+               {"network_policy",
+                {{"allow", encode(job.network_policy.allow)},
+                 {"deny", encode(job.network_policy.deny)},
+                 {"narrowed_to", encode(job.network_policy.narrowed_to)}}},
                {"pull_policy", encode(job.pull_policy)},
                {"ca_file", encode(job.ca_file)},
                {"registry_auth_file", encode(job.registry_auth_file)},
@@ -438,6 +483,12 @@ Result<Job> job_from_json(const nlohmann::json& json) {
                })
       .object("limits", [&](ObjectReader& limits) { read_limits(limits, job.limits); })
       .read("network", job.network)
+      .object("network_policy",
+              [&](ObjectReader& policy) {
+                policy.read("allow", job.network_policy.allow)
+                    .read("deny", job.network_policy.deny)
+                    .read("narrowed_to", job.network_policy.narrowed_to);
+              })
       .read("pull_policy", job.pull_policy)
       .read("ca_file", job.ca_file)
       .read("registry_auth_file", job.registry_auth_file)

@@ -97,6 +97,8 @@ class JobRun {
   [[nodiscard]] std::string masked(std::string_view text) const {
     return mask_text(*patterns_, text);
   }
+  /// The second line of the log.
+  [[nodiscard]] std::string network_text() const;
   [[nodiscard]] std::string command_hint(const char* verb) const;
   [[nodiscard]] bool changed_nothing(const ChangeSet& changes) const;
   [[nodiscard]] std::string project_directory() const {

@@ -334,7 +334,10 @@ JobRun::Stage JobRun::run_script() {
         {ErrorCode::denied, "a file reached the job's disk limit of " +
                                 format_bytes(job_.limits.disk_bytes) + "; raise it with --disk"});
   if (job_.network == NetworkMode::none)
-    say("The job had no network. If it needs one: --network host gives it the host's.");
+    say("The job had no network. If it needs one: --network proxy --network-allow HOST:PORT.");
+  else if (job_.network == NetworkMode::proxy && job_.network_policy.allow.empty())
+    say("The job could reach nothing. If it needs the network: --network-allow HOST:PORT, or the "
+        "presets agents, gitlab and registries.");
   co_return fail(JobCause::script_failure,
                  {ErrorCode::invalid_input,
                   "the script ended with exit code " + std::to_string(exit->status.code)});
