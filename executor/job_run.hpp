@@ -17,6 +17,7 @@
 #include "executor/changes.hpp"
 #include "executor/log.hpp"
 #include "executor/masker.hpp"
+#include "executor/network_log.hpp"
 #include "executor/pipeline.hpp"
 #include "executor/repository_cache.hpp"
 #include "executor/workspace.hpp"
@@ -24,6 +25,7 @@
 #include "sandbox/id_map.hpp"
 #include "sandbox/image_files.hpp"
 #include "sandbox/image_store.hpp"
+#include "sandbox/network_proxy.hpp"
 #include "sandbox/oci_sandbox.hpp"
 
 namespace flow_runner {
@@ -65,6 +67,11 @@ class JobRun {
   /// Before anything is written into the job's overlay folder.
   Stage limit_disk();
   Stage prepare_sandbox();
+  /// On disk; a copy is made beside the loop.
+  asio::awaitable<Result<void>> create_workspace(const WorkspaceSpec& spec);
+  asio::awaitable<Result<void>> start_proxy();
+  /// Tells what the job did with its network. Safe without a proxy and when called twice.
+  asio::awaitable<void> stop_proxy();
   Stage run_script();
   Stage handle_changes();
   Stage publish_changes(const TakenOver& taken);
@@ -132,6 +139,8 @@ class JobRun {
   WorkspaceRecord record_;
   std::optional<Workspace> workspace_;
   std::optional<OciSandbox> sandbox_;
+  std::optional<NetworkLog> network_log_;
+  std::unique_ptr<NetworkProxy> proxy_;
 };
 
 }  // namespace flow_runner

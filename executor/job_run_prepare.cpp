@@ -15,6 +15,7 @@
 #include "executor/job_run.hpp"
 #include "executor/publication_guard.hpp"
 #include "sandbox/alarm.hpp"
+#include "sandbox/blocking_call.hpp"
 #include "sandbox/mount.hpp"
 #include "sandbox/rootless.hpp"
 
@@ -138,6 +139,14 @@ JobRun::Stage JobRun::limit_disk() {
   co_return true;
 }
 
+asio::awaitable<Result<void>> JobRun::create_workspace(const WorkspaceSpec& spec) {
+  if (spec.kind == WorkspaceKind::overlay) co_return Workspace::create(spec);
+  progress("workspace", "copying the files: without root there is no overlay to share them");
+  std::stop_source stop;
+  const auto on_request = cancellation_.on_request([&](StopCause) { stop.request_stop(); });
+  co_return co_await blocking_call([&] { return Workspace::create(spec, stop.get_token()); });
+}
+
 JobRun::Stage JobRun::prepare_workspace() {
   const Stopwatch watch;
   auto ids = is_rootless() ? Result<IdRange>(IdRange::of_user_namespace())
@@ -149,6 +158,7 @@ JobRun::Stage JobRun::prepare_workspace() {
   user_ = *user;
   if (!co_await limit_disk()) co_return false;
 
+  record_.kind = is_rootless() ? WorkspaceKind::copy : WorkspaceKind::overlay;
   record_.mirror = repository_->mirror;
   record_.base = repository_->commit;
   record_.snapshot_layers = repository_->layers;
@@ -156,6 +166,7 @@ JobRun::Stage JobRun::prepare_workspace() {
   record_.owner_gid = ids_->base() + user_.gid;
   const bool remote = repository_->url.starts_with("http");
   WorkspaceSpec spec{
+      .kind = record_.kind,
       .snapshot_layers = record_.snapshot_layers,
       .overlay = context_.directory.overlay() / "workspace",
       .scratch = context_.scratch / "workspace",
@@ -170,7 +181,7 @@ JobRun::Stage JobRun::prepare_workspace() {
       .owner_gid = record_.owner_gid};
   if (::mkdir(spec.scratch.c_str(), 0711) != 0)
     co_return fail(JobCause::system_failure, errno_error("cannot make " + spec.scratch.string()));
-  if (const auto created = Workspace::create(spec); !created)
+  if (const auto created = co_await create_workspace(spec); !created)
     co_return fail(JobCause::workspace_failure, created.error());
   // Without this line nobody could take up the work of a dead job.
   if (!journal("workspace", to_json(record_)))
@@ -181,6 +192,29 @@ JobRun::Stage JobRun::prepare_workspace() {
   workspace_.emplace(std::move(*workspace));
   result_.timings.workspace_ms = result_.timings.workspace_ms.value_or(0) + watch.milliseconds();
   co_return true;
+}
+
+asio::awaitable<Result<void>> JobRun::start_proxy() {
+  const NetworkLog::Limits limits;
+  FR_CO_TRY(network_log_, NetworkLog::open(context_.directory.network_file(), patterns_,
+                                           [this](const std::string& line) { say(line); }, limits));
+  ProxySpec spec;
+  spec.program = context_.git_worker.parent_path() / "flow-runner-proxy";
+  spec.listener_fd = sandbox_->proxy_listener();
+  spec.policy = job_.network_policy;
+  FR_CO_TRY(proxy_, NetworkProxy::start(co_await asio::this_coro::executor, spec,
+                                        [this](const NetworkEvent& event) { network_log_->add(event); }));
+  co_return Result<void>();
+}
+
+asio::awaitable<void> JobRun::stop_proxy() {
+  if (!proxy_) co_return;
+  const auto stopped = co_await proxy_->stop(std::chrono::seconds(2));
+  proxy_.reset();
+  if (!stopped) warn(stopped.error().message);
+  for (const auto& line : network_log_->summary()) say(line);
+  if (const Error* error = network_log_->error())
+    warn("network.jsonl is not complete: " + error->message);
 }
 
 JobRun::Stage JobRun::prepare_sandbox() {
@@ -222,6 +256,9 @@ JobRun::Stage JobRun::prepare_sandbox() {
   sandbox_.emplace(context_.state.root / "runtime.json");
   if (const auto prepared = co_await sandbox_->prepare(std::move(spec), cancellation_); !prepared)
     co_return fail(JobCause::sandbox_refused, prepared.error());
+  if (job_.network == NetworkMode::proxy)
+    if (const auto started = co_await start_proxy(); !started)
+      co_return fail(JobCause::sandbox_refused, started.error());
   result_.layers = sandbox_->layers();
   result_.missing_layers = sandbox_->missing_layers();
   for (const auto& layer : result_.missing_layers)
@@ -298,6 +335,7 @@ JobRun::Stage JobRun::run_script() {
   auto [exit, bytes] = co_await (run_and_close() && read_output(output));
   result_.timings.script_ms = watch.milliseconds();
   log_->end_script();
+  co_await stop_proxy();
   const auto disk_full = disk_->full();
   // What follows lies outside the limit, or is ours.
   if (const auto lifted = disk_->lift(); !lifted) warn(lifted.error().message);

@@ -149,6 +149,7 @@ void JobRun::remove(const std::filesystem::path& path) {
 }
 
 asio::awaitable<void> JobRun::finish() {
+  co_await stop_proxy();
   if (sandbox_) {
     if (const auto destroyed = co_await sandbox_->destroy(); !destroyed)
       warn(destroyed.error().message);

@@ -1,16 +1,12 @@
 // JobNamespaces: a job's user and network namespace, made before its container by ourselves.
 #pragma once
 
-#include <cstdint>
-
+#include "config/flow.hpp"
 #include "config/result.hpp"
 #include "sandbox/descriptor.hpp"
 #include "sandbox/id_map.hpp"
 
 namespace flow_runner {
-
-/// In the job's network there is one address, 127.0.0.1, and in it the proxy listens here.
-inline constexpr std::uint16_t proxy_port_in_job = 3128;
 
 enum class JobNetwork {
   shared,        ///< none of its own: the caller's
