@@ -22,11 +22,11 @@ namespace asio = boost::asio;
 
 /// Bounds of one job's proxy. Reached: the connection is refused or closed, the job goes on.
 struct ProxyLimits {
-  std::uint32_t connections = 512;               ///< at once; the next one gets 503
-  std::uint32_t header_bytes = 64U << 10;        ///< of a request or response header
-  std::chrono::seconds header_time{30};          ///< for a whole request header, TLS hello included
-  std::chrono::seconds connect_time{30};         ///< to resolve and connect, all addresses
-  std::chrono::seconds idle_time{15 * 60};       ///< without a byte in either direction
+  std::uint32_t connections = 512;          ///< at once; the next one gets 503
+  std::uint32_t header_bytes = 64U << 10;   ///< of a request or response header
+  std::chrono::seconds header_time{30};     ///< for a whole request header, TLS hello included
+  std::chrono::seconds connect_time{30};    ///< to resolve and connect, all addresses
+  std::chrono::seconds idle_time{15 * 60};  ///< without a byte in either direction
 };
 
 struct ProxySpec {
@@ -34,9 +34,6 @@ struct ProxySpec {
   int listener_fd = -1;           ///< listening TCP socket in the job's network; borrowed
   NetworkPolicy policy;
   ProxyLimits limits;
-  /// The host's own way out: HTTP_PROXY, HTTPS_PROXY, NO_PROXY and their lower-case forms, as
-  /// NAME=value. May hold credentials, which only the proxy process ever sees.
-  std::vector<std::string> upstream_environment;
   /// The user that the process becomes where the caller may choose: nobody on the host.
   std::uint32_t uid = 65534;
   std::uint32_t gid = 65534;
@@ -63,9 +60,9 @@ struct NetworkEvent {
 };
 
 /// Runs `flow-runner-proxy` for the length of one job. The process gets the policy through a memory
-/// file, the listener by descriptor, and reports events as JSON lines; it gives up every capability,
-/// its user, exec and the file system (but for name resolution) before it accepts the first
-/// connection. One thread.
+/// file, the listener by descriptor, and reports events as JSON lines; it gives up every
+/// capability, its user, exec and the file system (but for name resolution) before it accepts the
+/// first connection. One thread.
 class NetworkProxy {
  public:
   /// Starts the process and returns at once; connections wait in the listener's backlog meanwhile.

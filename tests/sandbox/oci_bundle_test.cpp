@@ -142,17 +142,3 @@ TEST_CASE("seccomp: nested namespaces have to be asked for") {
   CHECK(action_for(profile, "clone") == "SCMP_ACT_ALLOW");
   CHECK(action_for(profile, "bpf") == "SCMP_ACT_ERRNO");
 }
-
-TEST_CASE("bundle: the largest file is limited, and not without a limit") {
-  const auto limit_of = [](const BundleSpec& spec) {
-    const nlohmann::json config = oci_config(spec);
-    for (const auto& limit : config["process"]["rlimits"])
-      if (limit["type"] == "RLIMIT_FSIZE") return limit;
-    return nlohmann::json();
-  };
-  BundleSpec spec;
-  CHECK(limit_of(spec).is_null());
-  spec.file_bytes = 1 << 20;
-  CHECK(limit_of(spec)["soft"] == 1 << 20);
-  CHECK(limit_of(spec)["hard"] == 1 << 20);
-}

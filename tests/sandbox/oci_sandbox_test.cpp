@@ -292,6 +292,17 @@ TEST_CASE("sandbox: a fork bomb meets the process limit and the next run works")
   CHECK(sandbox.run("echo next").output == "next\n");
 }
 
+TEST_CASE("sandbox: the largest file is limited, and no core is written") {
+  SandboxFixture sandbox;
+  auto spec = sandbox.spec();
+  spec.file_bytes = 1 << 20;
+  sandbox.must_prepare(std::move(spec));
+  const auto ran = sandbox.run(
+      "ulimit -c; dd if=/dev/zero of=/fits bs=65536 count=16 2>/dev/null && echo fits; "
+      "dd if=/dev/zero of=/large bs=65536 count=17 2>/dev/null || echo stopped");
+  CHECK(ran.output.find("0\nfits\nstopped\n") != std::string::npos);
+}
+
 TEST_CASE("sandbox: /tmp is bounded") {
   SandboxFixture sandbox;
   sandbox.must_prepare(sandbox.spec());
