@@ -61,6 +61,10 @@ std::vector<std::string> podman_environment(const fs::path& temporary, const fs:
        {"XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "CONTAINERS_REGISTRIES_CONF"})
     if (const char* value = std::getenv(name)) set(name, value);
   set("TMPDIR", temporary.string());
+  // Without root podman insists on a home that exists; a service's user may have none.
+  const char* home = std::getenv("HOME");
+  std::error_code ignored;
+  if (home == nullptr || !fs::is_directory(home, ignored)) set("HOME", temporary.string());
   if (!bundle.empty()) set("SSL_CERT_FILE", bundle.string());
   return environment;
 }
