@@ -199,6 +199,11 @@ Result<void> serve() {
 
 }  // namespace
 
+#if defined(__SANITIZE_ADDRESS__)
+// The leak check at exit traces this process, which the filter forbids.
+extern "C" int __lsan_is_turned_off() { return 1; }
+#endif
+
 int main() {
   try {
     ::signal(SIGPIPE, SIG_IGN);

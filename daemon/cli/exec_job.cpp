@@ -171,8 +171,6 @@ Result<void> set_network(const ExecOptions& options, const ExecInputs& inputs, E
   }
   // The host's network includes its registries: a flow may narrow it to them.
   if (job.network == NetworkMode::host) job.network_policy.allow = inputs.registries;
-  result.warnings.insert(result.warnings.end(), inputs.registry_warnings.begin(),
-                         inputs.registry_warnings.end());
   const FlowExtensions& asked = inputs.flow.extensions;
   if (asked.network) compare_modes(job.network, *asked.network, result.warnings);
   narrow_network(job, asked);

@@ -29,7 +29,6 @@ struct ExecInputs {
   std::vector<GivenSecret> secrets;      ///< those of --secret, in order, then --git-token-from's
   std::optional<LocalRepository> local;  ///< absent: options.repo is an address
   std::vector<NetworkRule> registries;   ///< what the preset `registries` stands for here
-  std::vector<std::string> registry_warnings;  ///< what of this host's configuration was not read
   std::chrono::system_clock::time_point now;
   std::uint64_t chance = 0;  ///< random bits for id and ref
 };
