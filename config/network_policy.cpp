@@ -39,8 +39,8 @@ std::optional<ip::address> literal(std::string_view text) {
 std::optional<ip::address_v4> embedded(const ip::address_v6& address) {
   const auto bytes = address.to_bytes();
   const auto at = [&](std::size_t first) {
-    return ip::address_v4({bytes.at(first), bytes.at(first + 1), bytes.at(first + 2),
-                           bytes.at(first + 3)});
+    return ip::address_v4(
+        {bytes.at(first), bytes.at(first + 1), bytes.at(first + 2), bytes.at(first + 3)});
   };
   const auto zero = [&](std::size_t first, std::size_t end) {
     return std::all_of(bytes.begin() + static_cast<std::ptrdiff_t>(first),
@@ -163,8 +163,9 @@ bool matches(const NetworkRule& rule, std::string_view host, std::uint16_t port)
 
 const NetworkRule* find(const std::vector<NetworkRule>& rules, std::string_view host,
                         std::uint16_t port) {
-  const auto found = std::find_if(rules.begin(), rules.end(),
-                                  [&](const NetworkRule& rule) { return matches(rule, host, port); });
+  const auto found = std::find_if(rules.begin(), rules.end(), [&](const NetworkRule& rule) {
+    return matches(rule, host, port);
+  });
   return found == rules.end() ? nullptr : &*found;
 }
 
@@ -289,7 +290,8 @@ Result<NetworkRule> parse_network_rule(std::string_view text, std::string_view o
   if (host.find('*') != std::string_view::npos)
     return wrong("a `*` stands for the first labels only: `*.example.org:443`");
   FR_TRY(rule.host, canonical_host(host));
-  if (rule.wildcard && literal(rule.host)) return wrong("a `*` stands before a name, not an address");
+  if (rule.wildcard && literal(rule.host))
+    return wrong("a `*` stands before a name, not an address");
   return rule;
 }
 

@@ -196,14 +196,16 @@ JobRun::Stage JobRun::prepare_workspace() {
 
 asio::awaitable<Result<void>> JobRun::start_proxy() {
   const NetworkLog::Limits limits;
-  FR_CO_TRY(network_log_, NetworkLog::open(context_.directory.network_file(), patterns_,
-                                           [this](const std::string& line) { say(line); }, limits));
+  FR_CO_TRY(network_log_, NetworkLog::open(
+                              context_.directory.network_file(), patterns_,
+                              [this](const std::string& line) { say(line); }, limits));
   ProxySpec spec;
   spec.program = context_.git_worker.parent_path() / "flow-runner-proxy";
   spec.listener_fd = sandbox_->proxy_listener();
   spec.policy = job_.network_policy;
-  FR_CO_TRY(proxy_, NetworkProxy::start(co_await asio::this_coro::executor, spec,
-                                        [this](const NetworkEvent& event) { network_log_->add(event); }));
+  FR_CO_TRY(proxy_,
+            NetworkProxy::start(co_await asio::this_coro::executor, spec,
+                                [this](const NetworkEvent& event) { network_log_->add(event); }));
   co_return Result<void>();
 }
 

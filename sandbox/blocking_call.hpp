@@ -17,8 +17,7 @@ template <class Work>
 boost::asio::awaitable<std::invoke_result_t<Work>> blocking_call(Work work) {
   boost::asio::thread_pool thread(1);
   auto outcome = co_await boost::asio::co_spawn(
-      thread,
-      [&work]() -> boost::asio::awaitable<std::invoke_result_t<Work>> { co_return work(); },
+      thread, [&work]() -> boost::asio::awaitable<std::invoke_result_t<Work>> { co_return work(); },
       boost::asio::use_awaitable);
   thread.join();
   co_return outcome;

@@ -38,7 +38,8 @@ Result<IdRange> IdRange::acquire(const std::filesystem::path& folder, std::uint3
 
 Result<void> write_id_maps(int pid, const IdMap& uids, const IdMap& gids) {
   const std::string proc = "/proc/" + std::to_string(pid);
-  for (const auto& [name, mappings] : {std::pair("/uid_map", &uids), std::pair("/gid_map", &gids)}) {
+  for (const auto& [name, mappings] :
+       {std::pair("/uid_map", &uids), std::pair("/gid_map", &gids)}) {
     FR_TRY(const Descriptor file, open_file(proc + name, O_WRONLY));
     std::string map;
     for (const auto& mapping : *mappings)

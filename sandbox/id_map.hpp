@@ -27,8 +27,8 @@ class IdRange {
   static constexpr std::uint32_t default_first = 1879048192;
   static constexpr std::uint32_t slots = 4000;
 
-  /// The only range that a rootless process has: the ids 1…65536 of its namespace, which all jobs of
-  /// one user share, for the files of an image can be owned in one way only.
+  /// The only range that a rootless process has: the ids 1…65536 of its namespace, which all jobs
+  /// of one user share, for the files of an image can be owned in one way only.
   static IdRange of_user_namespace() noexcept;
 
   /// Takes the first free slot; every slot taken is unavailable.

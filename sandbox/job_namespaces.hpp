@@ -24,7 +24,8 @@ struct JobNamespaces {
 /// The user namespace belongs to the job's own root (`ids.outside`), not to the caller: what a job
 /// uses up of the kernel's per-user objects (inotify instances, watches, pipes) is counted to its
 /// own user. The network namespace belongs to that user namespace, so a sysfs mounted in the
-/// container shows only it. Needs CAP_SETUID, CAP_SETGID and CAP_SYS_ADMIN over `ids`. Takes 1–2 ms.
+/// container shows only it. Needs CAP_SETUID, CAP_SETGID and CAP_SYS_ADMIN over `ids`. Takes 1–2
+/// ms.
 Result<JobNamespaces> make_job_namespaces(const IdMapping& ids, JobNetwork network);
 
 }  // namespace flow_runner

@@ -42,8 +42,9 @@ struct BundleSpec {
 };
 
 /// runtime-spec 1.0.2. All but podman's default capabilities are dropped, no_new_privs is set,
-/// /proc and /sys are masked as usual, /tmp and /dev/shm are bounded. No rlimits: the job inherits the
-/// runtime's, for a runtime could not set them in a user namespace that belongs to another user.
+/// /proc and /sys are masked as usual, /tmp and /dev/shm are bounded. No rlimits: the job inherits
+/// the runtime's, for a runtime could not set them in a user namespace that belongs to another
+/// user.
 nlohmann::json oci_config(const BundleSpec& spec);
 
 }  // namespace flow_runner

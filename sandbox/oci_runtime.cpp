@@ -57,8 +57,8 @@ asio::awaitable<Result<void>> probe(const OciRuntime& runtime, const std::filesy
                                     const std::filesystem::path& scratch,
                                     Cancellation& cancellation) {
   const auto bundle = scratch / ("probe-" + runtime.program.filename().string());
-  const std::uint32_t owner = is_rootless() ? IdRange::of_user_namespace().base()
-                                            : IdRange::default_first - IdRange::size;
+  const std::uint32_t owner =
+      is_rootless() ? IdRange::of_user_namespace().base() : IdRange::default_first - IdRange::size;
   std::error_code error;
   std::filesystem::create_directories(bundle / "rootfs", error);
   std::filesystem::copy_file(init, bundle / "rootfs/init", error);

@@ -2,18 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <vector>
-
-#include <boost/beast/core/string.hpp>
-#include <boost/beast/http/rfc7230.hpp>
 
 #include "config/network_policy.hpp"
 
 namespace flow_runner {
 namespace {
-
-namespace beast = boost::beast;
-namespace http = beast::http;
 
 Error wrong(const char* message) { return {ErrorCode::invalid_input, message}; }
 
@@ -52,26 +45,38 @@ Result<Authority> read_authority(std::string_view text, std::uint16_t default_po
   return authority;
 }
 
-Result<void> check_framing(const http::fields& fields) {
-  const auto lengths = fields.count(http::field::content_length);
-  const auto codings = fields.count(http::field::transfer_encoding);
+std::size_t count(const RequestHead& request, std::string_view name) {
+  return static_cast<std::size_t>(
+      std::count_if(request.fields.begin(), request.fields.end(),
+                    [&](const auto& field) { return same_word(field.first, name); }));
+}
+
+std::string_view value(const RequestHead& request, std::string_view name) {
+  for (const auto& [key, text] : request.fields)
+    if (same_word(key, name)) return text;
+  return {};
+}
+
+Result<void> check_framing(const RequestHead& request) {
+  const auto lengths = count(request, "content-length");
+  const auto codings = count(request, "transfer-encoding");
   if (lengths + codings > 1) return wrong("the request says more than once how long its body is");
-  if (codings == 1 && !beast::iequals(fields[http::field::transfer_encoding], "chunked"))
+  if (request.connect && lengths + codings > 0) return wrong("CONNECT has no body");
+  if (codings == 1 && !same_word(value(request, "transfer-encoding"), "chunked"))
     return wrong("the only transfer coding here is chunked");
   return {};
 }
 
-Result<void> check_host(const http::header<true, http::fields>& request, const Authority& target,
+Result<void> check_host(const RequestHead& request, const Authority& target,
                         std::uint16_t default_port) {
-  const auto hosts = request.count(http::field::host);
+  const auto hosts = count(request, "host");
   if (hosts > 1) return wrong("the request has two Host fields");
   if (hosts == 0) {
-    if (request.version() >= 11) return wrong("the request has no Host field");
+    if (request.version >= 11) return wrong("the request has no Host field");
     return {};
   }
-  const auto value = request[http::field::host];
   const auto host =
-      read_authority({value.data(), value.size()}, default_port == 0 ? target.port : default_port);
+      read_authority(value(request, "host"), default_port == 0 ? target.port : default_port);
   if (!host || host->host != target.host || host->port != target.port)
     return wrong("the Host field is not the target's host");
   return {};
@@ -79,15 +84,21 @@ Result<void> check_host(const http::header<true, http::fields>& request, const A
 
 }  // namespace
 
-Result<ProxyTarget> read_proxy_target(const http::header<true, http::fields>& request) {
+bool same_word(std::string_view left, std::string_view right) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [&](char a, char b) { return lower(a) == lower(b); });
+}
+
+Result<ProxyTarget> read_proxy_target(const RequestHead& request) {
   FR_CHECK(check_framing(request));
-  std::string_view text(request.target().data(), request.target().size());
+  std::string_view text = request.target;
   ProxyTarget target;
-  target.tunnel = request.method() == http::verb::connect;
+  target.tunnel = request.connect;
   constexpr std::string_view scheme = "http://";
   constexpr std::uint16_t http_port = 80;
   if (!target.tunnel) {
-    if (text.size() < scheme.size() || !beast::iequals(text.substr(0, scheme.size()), scheme))
+    if (!same_word(text.substr(0, scheme.size()), scheme))
       return wrong("the proxy takes CONNECT, and http:// addresses in full");
     text.remove_prefix(scheme.size());
     if (text.find('#') != std::string_view::npos) return wrong("the target has a fragment");
@@ -95,34 +106,12 @@ Result<ProxyTarget> read_proxy_target(const http::header<true, http::fields>& re
     target.path = text.substr(end);
     if (!target.path.starts_with('/')) target.path.insert(0, "/");
     text = text.substr(0, end);
-  } else if (request.count(http::field::content_length) +
-                 request.count(http::field::transfer_encoding) >
-             0) {
-    return wrong("CONNECT has no body");
   }
   FR_TRY(const Authority authority, read_authority(text, target.tunnel ? 0 : http_port));
   FR_CHECK(check_host(request, authority, target.tunnel ? 0 : http_port));
   target.host = authority.host;
   target.port = authority.port;
   return target;
-}
-
-void remove_hop_by_hop(http::fields& fields) {
-  std::vector<std::string> named;
-  for (const auto& name : http::token_list(fields[http::field::connection]))
-    named.emplace_back(name);
-  for (const auto& name : named) {
-    // These frame the message; a peer that wants them gone wants to confuse the next reader.
-    if (beast::iequals(name, "content-length") || beast::iequals(name, "transfer-encoding") ||
-        beast::iequals(name, "host"))
-      continue;
-    fields.erase(name);
-  }
-  for (const auto field :
-       {http::field::connection, http::field::keep_alive, http::field::proxy_connection,
-        http::field::proxy_authorization, http::field::proxy_authenticate, http::field::te,
-        http::field::trailer, http::field::upgrade, http::field::expect})
-    fields.erase(field);
 }
 
 }  // namespace flow_runner

@@ -3,13 +3,21 @@
 
 #include <cstdint>
 #include <string>
-
-#include <boost/beast/http/fields.hpp>
-#include <boost/beast/http/message.hpp>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "config/result.hpp"
 
 namespace flow_runner {
+
+/// The start of a request as it was parsed; the views live as long as the parser.
+struct RequestHead {
+  bool connect = false;  ///< the method is CONNECT
+  std::string_view target;
+  int version = 11;  ///< 10 for HTTP/1.0
+  std::vector<std::pair<std::string_view, std::string_view>> fields;
+};
 
 struct ProxyTarget {
   bool tunnel = false;  ///< CONNECT
@@ -23,11 +31,9 @@ struct ProxyTarget {
 /// that canonical_host refuses, no or two Host fields, a Host unlike the target, both of
 /// Content-Length and Transfer-Encoding, two of either, a coding other than chunked (RFC 9112, 3.2,
 /// 6.1, 6.3).
-Result<ProxyTarget> read_proxy_target(
-    const boost::beast::http::header<true, boost::beast::http::fields>& request);
+Result<ProxyTarget> read_proxy_target(const RequestHead& request);
 
-/// Removes what speaks of one connection only: Connection and the fields that it names, Keep-Alive,
-/// Proxy-*, TE, Trailer, Upgrade, Expect (RFC 9110, 7.6.1).
-void remove_hop_by_hop(boost::beast::http::fields& fields);
+/// ASCII letters count as equal whatever their case.
+bool same_word(std::string_view left, std::string_view right);
 
 }  // namespace flow_runner

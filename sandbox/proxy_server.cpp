@@ -6,6 +6,7 @@
 #include <string>
 #include <sys/socket.h>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -35,6 +36,36 @@ using ResponseParser = http::response_parser<http::buffer_body>;
 
 constexpr std::size_t relay_bytes = 64 << 10;
 constexpr std::size_t max_hello_bytes = 64 << 10;
+
+RequestHead head_of(const http::request<http::buffer_body>& request) {
+  RequestHead head;
+  head.connect = request.method() == http::verb::connect;
+  head.target = {request.target().data(), request.target().size()};
+  head.version = static_cast<int>(request.version());
+  for (const auto& field : request)
+    head.fields.emplace_back(
+        std::string_view(field.name_string().data(), field.name_string().size()),
+        std::string_view(field.value().data(), field.value().size()));
+  return head;
+}
+
+/// Removes what speaks of one connection only (RFC 9110, 7.6.1).
+void remove_hop_by_hop(http::fields& fields) {
+  std::vector<std::string> named;
+  for (const auto& name : http::token_list(fields[http::field::connection]))
+    named.emplace_back(name);
+  for (const auto& name : named) {
+    // These frame the message: a peer that wants them gone wants to confuse the next reader.
+    if (!same_word(name, "content-length") && !same_word(name, "transfer-encoding") &&
+        !same_word(name, "host"))
+      fields.erase(name);
+  }
+  for (const auto field :
+       {http::field::connection, http::field::keep_alive, http::field::proxy_connection,
+        http::field::proxy_authorization, http::field::proxy_authenticate, http::field::te,
+        http::field::trailer, http::field::upgrade, http::field::expect})
+    fields.erase(field);
+}
 
 auto with(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
 
@@ -150,7 +181,7 @@ class Session {
       co_return false;
     }
     event.method = std::string(parser.get().method_string());
-    const auto target = read_proxy_target(parser.get());
+    const auto target = read_proxy_target(head_of(parser.get()));
     if (!target) {
       event.host = std::string(parser.get().target());
       co_await refuse(event, NetworkEvent::Kind::denied, 400, target.error().message);

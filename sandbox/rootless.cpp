@@ -115,7 +115,8 @@ std::optional<IdMapping> parse_subordinate_range(std::string_view file, std::str
     if (owner != user && owner != std::to_string(uid)) continue;
     IdMapping range{1, 0, 0};
     const char* end = line.data() + line.size();
-    const auto start = std::from_chars(line.data() + first + 1, line.data() + second, range.outside);
+    const auto start =
+        std::from_chars(line.data() + first + 1, line.data() + second, range.outside);
     const auto count = std::from_chars(line.data() + second + 1, end, range.count);
     if (start.ec != std::errc() || start.ptr != line.data() + second || count.ec != std::errc())
       continue;

@@ -10,8 +10,8 @@ class App;
 namespace flow_runner::cli {
 
 /// Adds `image load FILE [--name NAME]`, `image list [--json]` and `image prune [--older-than D |
-/// --all]`, each with `--state-dir DIR`. `chosen` becomes the one that was asked for; it returns the
-/// program's exit code (console.hpp).
+/// --all]`, each with `--state-dir DIR`. `chosen` becomes the one that was asked for; it returns
+/// the program's exit code (console.hpp).
 void add_image_command(CLI::App& app, std::function<int()>& chosen);
 
 }  // namespace flow_runner::cli
