@@ -17,6 +17,9 @@ enum class PullPolicy { always, if_not_present, never };
 /// asked for by that word.
 enum class NetworkMode { none, proxy, host };
 
+/// Where a job in proxy mode finds its proxy: on 127.0.0.1 of its own network.
+inline constexpr std::uint16_t proxy_port_in_job = 3128;
+
 /// Upper bounds of a job's resources. Absent: the runner's setting applies. A flow can only narrow.
 struct ResourceLimits {
   std::optional<std::uint64_t> memory_bytes;
@@ -30,6 +33,10 @@ struct ResourceLimits {
 /// The keys under `x-flow-runner`, our own; each may only narrow what the runner allows.
 struct FlowExtensions {
   std::optional<NetworkMode> network;
+  /// Entries as written, checked; a preset's name (network_presets.hpp) stands for its entries.
+  /// Absent: the flow leaves it to what the job was given.
+  std::optional<std::vector<std::string>> network_allow;
+  std::vector<std::string> network_deny;
   std::optional<std::chrono::milliseconds> timeout;
   std::optional<std::chrono::milliseconds> idle_timeout;
   ResourceLimits resources;

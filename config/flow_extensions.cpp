@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 
+#include "config/network_presets.hpp"
 #include "config/result.hpp"
 #include "config/units.hpp"
 #include "config/yaml_value.hpp"
@@ -18,6 +19,7 @@ constexpr std::uint64_t min_disk_bytes = 1ULL << 20;
 constexpr std::uint64_t max_pids = 4'194'304;
 constexpr double max_cpus = 4'096;
 constexpr std::size_t max_message_bytes = 500;
+constexpr std::size_t max_network_entries = 256;
 
 struct Key {
   std::string_view name;
@@ -92,14 +94,72 @@ class ExtensionReader {
   }
 
   void read_network(const YamlNode& node) {
-    const auto text = scalar_value(node, "`network`", diagnostics_);
-    if (!text) return;
-    if (*text == "none") {
-      extensions_.network = NetworkMode::none;
-    } else if (*text == "host") {
-      extensions_.network = NetworkMode::host;
+    if (node.kind == YamlNode::Kind::sequence) {
+      extensions_.network = NetworkMode::proxy;
+      read_entries(node, "`network`", Presets::allowed, extensions_.network_allow.emplace());
+    } else if (node.kind == YamlNode::Kind::mapping) {
+      read_network_mapping(node);
     } else {
-      error(node, "`network` is none or host, not " + shown(*text));
+      read_network_mode(node, "`network`");
+    }
+  }
+
+  void read_network_mode(const YamlNode& node, std::string_view what) {
+    const auto text = scalar_value(node, what, diagnostics_);
+    if (!text) return;
+    if (const auto mode = network_mode_from(*text)) {
+      extensions_.network = *mode;
+      return;
+    }
+    error(node, std::string(what) + " is none, proxy, host or a list of entries such as " +
+                    "`[example.com:443]`, not " + shown(*text));
+  }
+
+  void read_network_mapping(const YamlNode& value) {
+    const std::array<Key, 3> keys = {{
+        {"mode", [this](const YamlNode& node) { read_network_mode(node, "`mode`"); }},
+        {"allow",
+         [this](const YamlNode& node) {
+           read_entries(node, "`allow`", Presets::allowed, extensions_.network_allow.emplace());
+         }},
+        {"deny",
+         [this](const YamlNode& node) {
+           read_entries(node, "`deny`", Presets::refused, extensions_.network_deny);
+         }},
+    }};
+    read_mapping(value, "`network`", keys);
+    const bool lists = extensions_.network_allow || !extensions_.network_deny.empty();
+    if (!extensions_.network && lists) extensions_.network = NetworkMode::proxy;
+    if (lists && extensions_.network != NetworkMode::proxy)
+      error(value,
+            "`allow` and `deny` of `network` are the proxy's: write `mode: proxy`, or leave "
+            "the lists out");
+  }
+
+  enum class Presets { allowed, refused };
+
+  void read_entries(const YamlNode& node, std::string_view what, Presets presets,
+                    std::vector<std::string>& entries) {
+    if (node.kind != YamlNode::Kind::sequence) {
+      error(node, std::string(what) + " must be a list of entries such as example.com:443, but " +
+                      "this is " + std::string(describe(node)));
+      return;
+    }
+    const std::string entry = "an entry of " + std::string(what);
+    for (const auto& item : node.items) {
+      const auto text = scalar_value(*item, entry, diagnostics_);
+      if (!text) continue;
+      const bool preset = presets == Presets::allowed && is_network_preset(*text);
+      const auto rule = preset ? Result<NetworkRule>(NetworkRule())
+                               : parse_network_rule(*text, flow_network_origin);
+      if (!rule) {
+        error(*item, entry + ": " + shown(*text) + ": " + rule.error().message);
+      } else if (entries.size() == max_network_entries) {
+        error(*item, std::string(what) + " has more than 256 entries");
+        return;
+      } else {
+        entries.push_back(*text);
+      }
     }
   }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/flow.hpp"
+#include "config/network_policy.hpp"
 #include "config/secret.hpp"
 
 namespace flow_runner {
@@ -66,6 +67,11 @@ struct JobLimits {
   std::uint64_t pids = 2048;
   std::uint64_t tmp_bytes = 1ULL << 30;
   std::uint64_t log_bytes = 64ULL << 20;
+  /// What the job may write to disk: workspace and the container's root together. 0: unlimited.
+  std::uint64_t disk_bytes = 10ULL << 30;
+  /// A job that has written much is ended when the state folder's file system has less than this
+  /// left, so that results and bundles still fit. 0: not watched.
+  std::uint64_t free_space_floor = 1ULL << 30;
 };
 
 /// A flow job. Crosses from the client to the executor over a socket, secrets included; on disk
@@ -81,6 +87,9 @@ struct Job {
   std::vector<Variable> variables;  ///< later duplicates win
   JobLimits limits;
   NetworkMode network = NetworkMode::none;
+  /// Names of the isolation layers without which the job must not run; "all" stands for every one.
+  std::vector<std::string> required_layers = {"all"};
+  NetworkPolicy network_policy;              ///< counts in NetworkMode::proxy only
   std::optional<PullPolicy> pull_policy;     ///< overrides the flow's
   std::filesystem::path ca_file;             ///< empty: the system's CAs only
   std::filesystem::path registry_auth_file;  ///< empty: podman's usual places
@@ -91,5 +100,11 @@ struct Job {
 /// Applies what a flow asks for itself under x-flow-runner: it can only narrow what the job was
 /// given.
 void narrow(Job& job, const FlowExtensions& asked);
+
+/// The part of narrow() that is about the network, for when a job's variables are known later than
+/// its limits. In proxy mode the flow's list becomes `narrowed_to`; a job that was given the host's
+/// network and whose flow asks for the proxy may reach what the flow's list names, and no more. The
+/// preset `registries` means what the job was given as such. Doing it twice changes nothing.
+void narrow_network(Job& job, const FlowExtensions& asked);
 
 }  // namespace flow_runner

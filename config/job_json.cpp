@@ -32,9 +32,8 @@ struct EnumName {
 constexpr EnumName<PullPolicy> pull_policies[] = {{PullPolicy::always, "always"},
                                                   {PullPolicy::if_not_present, "if-not-present"},
                                                   {PullPolicy::never, "never"}};
-constexpr EnumName<NetworkMode> network_modes[] = {{NetworkMode::none, "none"},
-                                                   {NetworkMode::proxy, "proxy"},
-                                                   {NetworkMode::host, "host"}};
+constexpr EnumName<NetworkMode> network_modes[] = {
+    {NetworkMode::none, "none"}, {NetworkMode::proxy, "proxy"}, {NetworkMode::host, "host"}};
 constexpr EnumName<PublishMode> publish_modes[] = {
     {PublishMode::none, "none"}, {PublishMode::remote, "remote"}, {PublishMode::local, "local"}};
 
@@ -62,6 +61,19 @@ requires std::is_enum_v<T> Json encode(T value) {
 Json encode(const std::vector<std::string>& texts) {
   Json array = Json::array();
   for (const std::string& text : texts) array.push_back(encode(text));
+  return array;
+}
+Json encode(const std::vector<NetworkRule>& rules) {
+  Json array = Json::array();
+  for (const NetworkRule& rule : rules) {
+    Json json = {{"host", encode(rule.host)},
+                 {"wildcard", rule.wildcard},
+                 {"port", rule.port},
+                 {"any_address", rule.any_address},
+                 {"origin", encode(rule.origin)}};
+    if (rule.prefix_bits) json["prefix_bits"] = *rule.prefix_bits;
+    array.push_back(std::move(json));
+  }
   return array;
 }
 template <class T>
@@ -144,6 +156,7 @@ bool decode(const Json& json, std::vector<std::string>& texts) {
   }
   return true;
 }
+bool decode(const Json& json, std::vector<NetworkRule>& rules);
 template <class T>
 bool decode(const Json& json, std::optional<T>& value) {
   if (json.is_null()) {
@@ -206,6 +219,29 @@ class ObjectReader {
   std::string wrong_;
 };
 
+bool decode(const Json& json, std::vector<NetworkRule>& rules) {
+  if (!json.is_array()) return false;
+  rules.clear();
+  for (const Json& item : json) {
+    NetworkRule& rule = rules.emplace_back();
+    int port = 0;
+    int prefix_bits = -1;
+    ObjectReader reader(item, "rule");
+    reader.read("host", rule.host)
+        .read("wildcard", rule.wildcard)
+        .read("port", port)
+        .read("prefix_bits", prefix_bits)
+        .read("any_address", rule.any_address)
+        .read("origin", rule.origin);
+    // Without a host a rule would say nothing, and the wildcard of nothing everything.
+    if (!reader.wrong().empty() || rule.host.empty() || port > 65'535 || prefix_bits > 128)
+      return false;
+    rule.port = static_cast<std::uint16_t>(port);
+    if (prefix_bits >= 0) rule.prefix_bits = static_cast<unsigned>(prefix_bits);
+  }
+  return true;
+}
+
 /// Decides which variables stay off the disk.
 class SensitiveValues {
  public:
@@ -249,6 +285,8 @@ Json flow_to_json(const Flow& flow) {
           {"variables", encode(flow.variables)},
           {"extensions",
            {{"network", encode(ext.network)},
+            {"network_allow", encode(ext.network_allow)},
+            {"network_deny", encode(ext.network_deny)},
             {"timeout_ms", encode(ext.timeout)},
             {"idle_timeout_ms", encode(ext.idle_timeout)},
             {"resources",
@@ -277,6 +315,8 @@ void read_flow(ObjectReader& reader, Flow& flow) {
       .object("extensions",
               [&](ObjectReader& extensions) {
                 extensions.read("network", ext.network)
+                    .read("network_allow", ext.network_allow)
+                    .read("network_deny", ext.network_deny)
                     .read("timeout_ms", ext.timeout)
                     .read("idle_timeout_ms", ext.idle_timeout)
                     .object("resources",
@@ -351,7 +391,9 @@ Json limits_to_json(const JobLimits& limits) {
           {"cpus", limits.cpus},
           {"pids", limits.pids},
           {"tmp_bytes", limits.tmp_bytes},
-          {"log_bytes", limits.log_bytes}};
+          {"log_bytes", limits.log_bytes},
+          {"disk_bytes", limits.disk_bytes},
+          {"free_space_floor", limits.free_space_floor}};
 }
 
 void read_limits(ObjectReader& reader, JobLimits& limits) {
@@ -362,7 +404,9 @@ void read_limits(ObjectReader& reader, JobLimits& limits) {
       .read("cpus", limits.cpus)
       .read("pids", limits.pids)
       .read("tmp_bytes", limits.tmp_bytes)
-      .read("log_bytes", limits.log_bytes);
+      .read("log_bytes", limits.log_bytes)
+      .read("disk_bytes", limits.disk_bytes)
+      .read("free_space_floor", limits.free_space_floor);
 }
 
 }  // namespace
@@ -396,6 +440,11 @@ nlohmann::json to_json(const Job& job, Secrets secrets) {
                {"variables", std::move(variables)},
                {"limits", limits_to_json(job.limits)},
                {"network", encode(job.network)},
+               {"required_layers", encode(job.required_layers)},
+               {"network_policy",
+                {{"allow", encode(job.network_policy.allow)},
+                 {"deny", encode(job.network_policy.deny)},
+                 {"narrowed_to", encode(job.network_policy.narrowed_to)}}},
                {"pull_policy", encode(job.pull_policy)},
                {"ca_file", encode(job.ca_file)},
                {"registry_auth_file", encode(job.registry_auth_file)},
@@ -434,10 +483,17 @@ Result<Job> job_from_json(const nlohmann::json& json) {
                })
       .object("limits", [&](ObjectReader& limits) { read_limits(limits, job.limits); })
       .read("network", job.network)
+      .object("network_policy",
+              [&](ObjectReader& policy) {
+                policy.read("allow", job.network_policy.allow)
+                    .read("deny", job.network_policy.deny)
+                    .read("narrowed_to", job.network_policy.narrowed_to);
+              })
       .read("pull_policy", job.pull_policy)
       .read("ca_file", job.ca_file)
       .read("registry_auth_file", job.registry_auth_file)
       .read("masking_also", job.masking_also)
+      .read("required_layers", job.required_layers)
       .read("masking_never", job.masking_never);
   if (!reader.wrong().empty()) {
     return Error{ErrorCode::invalid_input,

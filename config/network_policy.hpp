@@ -34,8 +34,8 @@ struct NetworkRule {
 struct NetworkPolicy {
   std::vector<NetworkRule> allow;
   std::vector<NetworkRule> deny;  ///< wins over allow
-  /// What the flow itself asked for (`x-flow-runner: network: {allow}`): a target must be in `allow`
-  /// and in here. Absent: no narrowing.
+  /// What the flow itself asked for (`x-flow-runner: network: {allow}`): a target must be in
+  /// `allow` and in here. Absent: no narrowing.
   std::optional<std::vector<NetworkRule>> narrowed_to;
 
   bool operator==(const NetworkPolicy&) const = default;
@@ -50,10 +50,10 @@ std::string to_string(const NetworkRule& rule);
 
 /// A host as a request writes it, in the one form that rules are compared in: lower case, one
 /// trailing dot off, IPv6 in its shortest form without brackets or zone, IPv4-mapped IPv6 as IPv4.
-/// invalid_input: percent signs, control and non-ASCII bytes, empty labels, labels over 63 and names
-/// over 253 bytes, `_`-free LDH rule broken other than by `_`, and every numeric spelling of an IPv4
-/// address other than four decimal parts without leading zeros (0x7f.1, 017700000001, 2130706433),
-/// which resolvers take and people do not see.
+/// invalid_input: percent signs, control and non-ASCII bytes, empty labels, labels over 63 and
+/// names over 253 bytes, `_`-free LDH rule broken other than by `_`, and every numeric spelling of
+/// an IPv4 address other than four decimal parts without leading zeros (0x7f.1, 017700000001,
+/// 2130706433), which resolvers take and people do not see.
 Result<std::string> canonical_host(std::string_view text);
 
 enum class AddressClass {
@@ -61,7 +61,8 @@ enum class AddressClass {
   loopback,
   private_network,  ///< RFC 1918, RFC 6598, ULA, benchmarking, and what IANA lists as not global
   link_local,
-  metadata,  ///< 169.254.169.254 and its kin of the large clouds (fd00:ec2::254, 100.100.100.200, …)
+  metadata,  ///< 169.254.169.254 and its kin of the large clouds (fd00:ec2::254, 100.100.100.200,
+             ///< …)
   multicast,
   unspecified,  ///< 0.0.0.0/8 and ::, which the kernel takes for loopback
 };

@@ -94,8 +94,13 @@ std::string refusal_for(const ChangesContext& context, const ChangeSet& changes,
 nlohmann::json to_json(const WorkspaceRecord& record) {
   nlohmann::json layers = nlohmann::json::array();
   for (const auto& layer : record.snapshot_layers) layers.push_back(layer.string());
-  return {{"mirror", record.mirror.string()}, {"base", record.base},           {"layers", layers},
-          {"owner_uid", record.owner_uid},    {"owner_gid", record.owner_gid}, {"ref", record.ref}};
+  return {{"mirror", record.mirror.string()},
+          {"base", record.base},
+          {"layers", layers},
+          {"owner_uid", record.owner_uid},
+          {"owner_gid", record.owner_gid},
+          {"ref", record.ref},
+          {"kind", record.kind == WorkspaceKind::copy ? "copy" : "overlay"}};
 }
 
 Result<WorkspaceRecord> workspace_record_from_json(const nlohmann::json& json) {
@@ -108,6 +113,10 @@ Result<WorkspaceRecord> workspace_record_from_json(const nlohmann::json& json) {
     record.owner_uid = json.at("owner_uid").get<std::uint32_t>();
     record.owner_gid = json.at("owner_gid").get<std::uint32_t>();
     record.ref = json.at("ref").get<std::string>();
+    const auto kind = json.value("kind", std::string("overlay"));
+    if (kind != "overlay" && kind != "copy")
+      return Error{ErrorCode::internal, "the journal's workspace is of the unknown kind " + kind};
+    record.kind = kind == "copy" ? WorkspaceKind::copy : WorkspaceKind::overlay;
     return record;
   } catch (const nlohmann::json::exception& error) {
     return Error{ErrorCode::internal,
@@ -131,6 +140,7 @@ asio::awaitable<Result<TakenOver>> take_over_changes(const ChangesContext& conte
   request.mirror = context.record.mirror;
   request.merged = context.merged;
   request.upper = context.upper;
+  request.copy_mark = context.copy_mark;
   request.quarantine = context.directory.quarantine();
   request.base = context.record.base;
   request.author = context.job.publish.author;

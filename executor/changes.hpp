@@ -18,6 +18,7 @@
 #include "executor/job_directory.hpp"
 #include "executor/masker.hpp"
 #include "executor/publication.hpp"
+#include "executor/workspace.hpp"
 #include "sandbox/cancellation.hpp"
 
 namespace flow_runner {
@@ -31,7 +32,8 @@ struct WorkspaceRecord {
   std::vector<std::filesystem::path> snapshot_layers;  ///< bottom first
   std::uint32_t owner_uid = 0;                         ///< host ids of the job's user
   std::uint32_t owner_gid = 0;
-  std::string ref;  ///< full workload ref; names the bundle's tip
+  std::string ref;                              ///< full workload ref; names the bundle's tip
+  WorkspaceKind kind = WorkspaceKind::overlay;  ///< absent in JSON of older releases: overlay
 };
 nlohmann::json to_json(const WorkspaceRecord& record);
 Result<WorkspaceRecord> workspace_record_from_json(const nlohmann::json& json);
@@ -43,8 +45,9 @@ struct ChangesContext {
   const Job& job;  ///< without secrets when salvaging
   std::shared_ptr<const MaskerPatterns> patterns;
   std::filesystem::path git_worker;
-  std::filesystem::path merged;  ///< the mounted workspace
-  std::filesystem::path upper;
+  std::filesystem::path merged;     ///< the mounted workspace
+  std::filesystem::path upper;      ///< of an overlay
+  std::filesystem::path copy_mark;  ///< of a copy
 };
 
 struct TakenOver {

@@ -94,23 +94,12 @@ void finish_clean_up(const JobDirectory& job) {
   (void)remove_tree(job.quarantine());
 }
 
-/// Asked before anything is made: later it would be a failed system call somewhere inside the
-/// executor.
-Result<void> check_rights() {
-  if (::geteuid() == 0) return {};
-  return Error{
-      ErrorCode::denied,
-      "an ordinary user cannot run jobs yet: namespaces, id-mapped mounts and cgroups need root; "
-      "run it with sudo"};
-}
-
 }  // namespace
 
 asio::awaitable<Result<JobResult>> run_executor(const StateDirectory& state, const Job& job,
                                                 Cancellation& cancellation, ExecutorEvents events) {
   using namespace asio::experimental::awaitable_operators;
   const auto executor = co_await asio::this_coro::executor;
-  FR_CO_CHECK(check_rights());
   FR_CO_TRY(auto created, JobDirectory::create(state, job));
   auto& [directory, lock] = created;
   FR_CO_TRY(auto channel, make_channel());
@@ -155,7 +144,6 @@ asio::awaitable<Result<JobResult>> run_executor(const StateDirectory& state, con
 asio::awaitable<Result<std::vector<std::string>>> salvage_dead_jobs(const StateDirectory& state,
                                                                     Cancellation& cancellation) {
   std::vector<std::string> salvaged;
-  if (!check_rights()) co_return salvaged;
   FR_CO_TRY(const auto jobs, list_jobs(state));
   std::optional<Error> first_failure;
   for (const auto& job : jobs) {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <optional>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -24,8 +25,10 @@
 #include "executor/executor_channel.hpp"
 #include "executor/git_worker.hpp"
 #include "executor/pipeline.hpp"
+#include "sandbox/capabilities.hpp"
 #include "sandbox/descriptor.hpp"
 #include "sandbox/mount.hpp"
+#include "sandbox/rootless.hpp"
 
 namespace flow_runner {
 namespace {
@@ -42,6 +45,24 @@ struct Arguments {
   std::string id;
 };
 
+// All that an executor and its helpers need, on the host or in the user's namespace.
+constexpr std::array needed_capabilities = {
+    CAP_SYS_ADMIN,     // mounts, namespaces, id-mapped mounts, trusted.overlay.* attributes
+    CAP_SETUID,        // the job's id maps; the proxy's and the job's users
+    CAP_SETGID,        // the same for groups
+    CAP_SETFCAP,       // mapping id 0; file capabilities in an image's layers
+    CAP_CHOWN,         // workspace and files for the job's user; an image's layers
+    CAP_DAC_OVERRIDE,  // reading and removing what the job's users wrote
+    CAP_DAC_READ_SEARCH,
+    CAP_FOWNER,      // modes and times of an image's layers; removing
+    CAP_FSETID,      // setgid folders in an image's layers
+    CAP_MKNOD,       // whiteouts
+    CAP_SYS_CHROOT,  // podman unpacks layers in a chroot
+    CAP_SETPCAP,     // giving up more: the git worker, the proxy, the job
+    CAP_KILL,        // ending the job's processes
+    CAP_SYS_PTRACE,  // seeing which files they hold open
+};
+
 int held_pipe_write = -1;  // written by the signal handler: async-signal-safe, hence a global
 
 void forward_stop(int) {
@@ -49,18 +70,20 @@ void forward_stop(int) {
   [[maybe_unused]] const auto written = ::write(held_pipe_write, &request, 1);
 }
 
-/// Where the private tmpfs is mounted: a fixed folder that exists for everybody.
+/// Where the private tmpfs is mounted: a folder that every user can reach, the job's among them.
 Result<std::filesystem::path> scratch_folder() {
-  std::filesystem::path folder = "/run/flow-runner";
-  if (::geteuid() != 0) {
-    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-    if (runtime == nullptr)
-      return Error{ErrorCode::unavailable, "XDG_RUNTIME_DIR is not set; log in as this user"};
-    folder = std::filesystem::path(runtime) / "flow-runner";
+  const std::filesystem::path folder = "/run/flow-runner";
+  if (::mkdir(folder.c_str(), 0711) == 0 || errno == EEXIST) return folder;
+  if (!is_rootless()) return errno_error("cannot make " + folder.string());
+  // An empty one hides nothing that the job needs.
+  for (const char* candidate : {"/mnt", "/media", "/srv", "/opt"}) {
+    std::error_code error;
+    if (std::filesystem::is_empty(candidate, error) && !error) return candidate;
   }
-  if (::mkdir(folder.c_str(), 0711) != 0 && errno != EEXIST)
-    return errno_error("cannot make " + folder.string());
-  return folder;
+  return Error{ErrorCode::denied,
+               "a job without root needs an empty folder to work in, in its own view of the file "
+               "system only; as root: mkdir " +
+                   folder.string()};
 }
 
 /// Reads single-byte requests and hands them to the cancellation; the end of the stream is told
@@ -186,6 +209,7 @@ Result<int> start(const Arguments& arguments) {
   ::sigaction(SIGTERM, &action, nullptr);
   ::sigaction(SIGINT, &action, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  FR_CHECK(keep_capabilities(needed_capabilities));
   if (::unshare(CLONE_NEWPID) != 0) return errno_error("cannot make a PID namespace");
   const pid_t inner = ::fork();
   if (inner < 0) return errno_error("cannot fork");

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "sandbox/capabilities.hpp"
 #include "sandbox/descriptor.hpp"
 
 namespace flow_runner {
@@ -138,22 +139,8 @@ Result<void> set_limits() {
 
 Result<void> drop_rights() {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return cannot("no_new_privs");
-  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return cannot("ambient set");
-  for (unsigned long capability = 0; capability <= 63; ++capability) {
-    if (capability == CAP_DAC_READ_SEARCH) continue;
-    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
-    if (errno == EINVAL) break;  // the kernel knows no more
-    return cannot("capability bounding set");
-  }
-  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  std::array<__user_cap_data_struct, 2> sets{};
-  if (syscall(SYS_capget, &header, sets.data()) != 0) return cannot("capget");
-  const std::uint32_t kept = 1U << CAP_DAC_READ_SEARCH;
-  sets[0] = {.effective = sets[0].permitted & kept,
-             .permitted = sets[0].permitted & kept,
-             .inheritable = 0};
-  sets[1] = {};
-  if (syscall(SYS_capset, &header, sets.data()) != 0) return cannot("capset");
+  constexpr std::array kept = {CAP_DAC_READ_SEARCH};
+  FR_CHECK(keep_capabilities(kept));
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return cannot("not dumpable");
   return {};
 }

@@ -75,11 +75,12 @@ class FinalTree {
     std::set<std::string, std::less<>> expanded;
     std::vector<Candidate> candidates = std::exchange(request_.listing.candidates, {});
     for (const auto& candidate : candidates) {
-      if (candidate.whole_subtree && !below_any(expanded, candidate.path)) {
+      if (candidate.below == Below::missing) FR_CHECK(add_missing(candidate.path, paths));
+      if (candidate.below == Below::all && !below_any(expanded, candidate.path)) {
         expanded.insert(candidate.path);
         FR_CHECK(expand(candidate.path, paths));
       }
-      paths.push_back(candidate.path);
+      if (!candidate.path.empty()) paths.push_back(candidate.path);
     }
     FR_CHECK(list_expanded(expanded, paths));
     std::sort(paths.begin(), paths.end());
@@ -87,7 +88,30 @@ class FinalTree {
     return paths;
   }
 
+  /// Adds what the parent's tree has in the folder and the workspace has no more.
+  Result<void> add_missing(const std::string& folder, std::vector<std::string>& paths) {
+    FR_TRY(const std::optional<ObjectId> id, tree_at(folder));
+    if (!id) return {};
+    FR_TRY(const std::string data, quarantine_.read(*id, ObjectType::tree));
+    FR_TRY(const std::vector<TreeEntry> entries, parse_tree(data));
+    for (const auto& entry : entries) {
+      std::string path = folder.empty() ? entry.name : folder + "/" + entry.name;
+      FR_TRY(const FileFacts facts, merged_.facts(path));
+      if (facts.kind == FileKind::absent) paths.push_back(std::move(path));
+    }
+    return {};
+  }
+
+  /// The parent's tree at a folder.
+  Result<std::optional<ObjectId>> tree_at(const std::string& folder) {
+    if (folder.empty()) return std::optional(request_.parent_tree);
+    FR_TRY(const std::optional<TreeFile> before, edit_.find(folder));
+    if (!before || before->mode != EntryMode::tree) return std::optional<ObjectId>{};
+    return std::optional(before->id);
+  }
+
   static bool below_any(const std::set<std::string, std::less<>>& folders, std::string_view path) {
+    if (!folders.empty() && folders.begin()->empty()) return true;
     for (auto slash = path.find('/'); slash != std::string_view::npos;
          slash = path.find('/', slash + 1)) {
       if (folders.contains(path.substr(0, slash))) return true;
@@ -97,13 +121,14 @@ class FinalTree {
 
   /// Adds what the parent's tree has below the folder.
   Result<void> expand(const std::string& folder, std::vector<std::string>& paths) {
-    FR_TRY(const std::optional<TreeFile> before, edit_.find(folder));
-    if (!before || before->mode != EntryMode::tree) return {};
-    return compare_trees(quarantine_, before->id, std::nullopt, comparison_,
-                         [&](const TreeChange& change) -> Result<void> {
-                           paths.push_back(folder + "/" + change.path);
-                           return {};
-                         });
+    FR_TRY(const std::optional<ObjectId> before, tree_at(folder));
+    if (!before) return {};
+    return compare_trees(
+        quarantine_, before, std::nullopt, comparison_,
+        [&](const TreeChange& change) -> Result<void> {
+          paths.push_back(folder.empty() ? change.path : folder + "/" + change.path);
+          return {};
+        });
   }
 
   /// Adds what the workspace has below the folders.

@@ -68,7 +68,8 @@ struct CaptureInfo {
 struct TakeOverRequest {
   std::filesystem::path mirror;      ///< read only
   std::filesystem::path merged;      ///< the workspace as the job saw it (overlay mount)
-  std::filesystem::path upper;       ///< the overlay's upper folder
+  std::filesystem::path upper;       ///< the overlay's upper folder; empty for a copy
+  std::filesystem::path copy_mark;   ///< of a plain copy (copy_mark.hpp), a file; else empty
   std::filesystem::path quarantine;  ///< bare repository made here; its alternate is the mirror
   std::string base;                  ///< commit the job started from
   std::string author;                ///< "Name <mail>", used when the job gave none

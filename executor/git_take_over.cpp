@@ -15,6 +15,7 @@
 #include "executor/git_publication_content.hpp"
 #include "executor/git_quarantine.hpp"
 #include "executor/git_upper.hpp"
+#include "sandbox/descriptor.hpp"
 
 namespace flow_runner {
 namespace {
@@ -245,14 +246,20 @@ class TakeOver {
   ChangeSet changes_;
 };
 
-Result<UpperListing> list_candidates(const std::filesystem::path& folder) {
-  FR_TRY(const WorkspaceView upper, WorkspaceView::open(folder));
-  return list_upper(upper);
+Result<UpperListing> list_candidates(const TakeOverRequest& request) {
+  if (request.copy_mark.empty()) {
+    FR_TRY(const WorkspaceView upper, WorkspaceView::open(request.upper));
+    return list_upper(upper);
+  }
+  FR_TRY(const std::string bytes, read_file(request.copy_mark, max_copy_mark_bytes));
+  FR_TRY(const CopyMark mark, parse_copy_mark(bytes));
+  FR_TRY(const WorkspaceView copy, WorkspaceView::open(request.merged));
+  return list_copy(copy, mark);
 }
 
 Result<ChangeSet> take_over_within_memory(const TakeOverRequest& request, ContentSink& sink) {
   FR_CHECK(Quarantine::create(request.quarantine, request.mirror));
-  FR_TRY(UpperListing listing, list_candidates(request.upper));
+  FR_TRY(UpperListing listing, list_candidates(request));
   if (request.confine) {
     FR_CHECK(
         confine({.read_only = {request.merged, request.mirror}, .writable = request.quarantine}));

@@ -74,9 +74,12 @@ Result<FileFacts> WorkspaceView::facts(std::string_view path) const {
   }
   struct stat facts {};
   if (fstat(fd.get(), &facts) != 0) return cannot("look at", path);
-  return FileFacts{.kind = kind_of(facts.st_mode),
-                   .executable = (facts.st_mode & S_IXUSR) != 0,
-                   .size = static_cast<std::uint64_t>(facts.st_size)};
+  return FileFacts{
+      .kind = kind_of(facts.st_mode),
+      .executable = (facts.st_mode & S_IXUSR) != 0,
+      .size = static_cast<std::uint64_t>(facts.st_size),
+      .inode = facts.st_ino,
+      .change_time_ns = std::int64_t{facts.st_ctim.tv_sec} * 1'000'000'000 + facts.st_ctim.tv_nsec};
 }
 
 Result<std::optional<OpenedFile>> WorkspaceView::open_regular(std::string_view path) const {

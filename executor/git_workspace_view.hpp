@@ -23,6 +23,8 @@ struct FileFacts {
   FileKind kind = FileKind::absent;
   bool executable = false;  ///< the owner's bit, as git looks at it
   std::uint64_t size = 0;
+  std::uint64_t inode = 0;
+  std::int64_t change_time_ns = 0;  ///< since the epoch
 };
 
 struct OpenedFile {

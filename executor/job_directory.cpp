@@ -12,6 +12,7 @@
 
 #include "config/job_json.hpp"
 #include "executor/timestamp.hpp"
+#include "sandbox/rootless.hpp"
 
 namespace flow_runner {
 
@@ -88,7 +89,7 @@ std::optional<JournalEntry> parse_journal_line(std::string_view line) {
 }
 
 fs::path default_state_directory() {
-  if (::geteuid() == 0) return "/var/lib/flow-runner";
+  if (host_uid() == 0) return "/var/lib/flow-runner";
   const char* state_home = std::getenv("XDG_STATE_HOME");
   if (state_home != nullptr && state_home[0] == '/') return fs::path(state_home) / "flow-runner";
   const char* home = std::getenv("HOME");

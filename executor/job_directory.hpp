@@ -58,6 +58,7 @@ class JobDirectory {
   [[nodiscard]] std::filesystem::path job_file() const { return path_ / "job.json"; }
   [[nodiscard]] std::filesystem::path journal_file() const { return path_ / "journal.jsonl"; }
   [[nodiscard]] std::filesystem::path log_file() const { return path_ / "log"; }
+  [[nodiscard]] std::filesystem::path network_file() const { return path_ / "network.jsonl"; }
   [[nodiscard]] std::filesystem::path result_file() const { return path_ / "result.json"; }
   [[nodiscard]] std::filesystem::path bundle_file() const { return path_ / "changes.bundle"; }
   [[nodiscard]] std::filesystem::path patch_file() const { return path_ / "changes.patch"; }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "executor/proxy_environment.hpp"
 #include "executor/script.hpp"
 #include "sandbox/descriptor.hpp"
 
@@ -58,6 +59,7 @@ std::vector<std::string> build_environment(const Job& job, const ResolvedVariabl
   for (const auto& [name, value] :
        environment_in(variables, std::string(job_files_in_container) + "/variables"))
     values[name] = std::string(value.reveal());
+  if (job.network == NetworkMode::proxy) set_proxy_variables(values);
   std::vector<std::string> environment;
   environment.reserve(values.size());
   for (const auto& [name, value] : values) environment.push_back(name + "=" + value);

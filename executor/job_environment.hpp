@@ -24,7 +24,8 @@ struct ImageEnvironment {
 };
 
 /// The image's variables, then PATH and HOME if it has none, CI_PROJECT_DIR, the CA variables where
-/// the job brings a CA, and last the job's own. Later names win; each name once. NAME=value.
+/// the job brings a CA, the job's own, and last, in proxy mode, those that lead to the proxy. Later
+/// names win; each name once. NAME=value.
 std::vector<std::string> build_environment(const Job& job, const ResolvedVariables& variables,
                                            const ImageEnvironment& image,
                                            const std::string& project_dir);

@@ -268,6 +268,7 @@ json to_json(const JobResult& result) {
       {"token_used", text_or_null(result.token_used)},
       {"network", text_or_null(result.network)},
       {"layers", result.layers},
+      {"missing_layers", result.missing_layers},
       {"timings",
        {{"queue_ms", value_or_null(t.queue_ms)},
         {"image_ms", value_or_null(t.image_ms)},
@@ -325,6 +326,7 @@ Result<JobResult> job_result_from_json(const json& document) {
   result.token_used = fields.string("token_used");
   result.network = fields.string("network");
   result.layers = fields.strings("layers");
+  result.missing_layers = fields.strings("missing_layers");
   result.timings = timings_from(fields.object("timings"));
   if (error) return std::move(*error);
   return result;

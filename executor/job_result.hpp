@@ -70,9 +70,10 @@ struct JobResult {
   std::uint64_t log_bytes = 0;
   bool log_truncated = false;
   std::vector<std::string> warnings;
-  std::string token_used;           ///< the variable's name whose token fetched and pushed
-  std::string network;              ///< none | host
-  std::vector<std::string> layers;  ///< names of the isolation layers that were in force
+  std::string token_used;                   ///< the variable's name whose token fetched and pushed
+  std::string network;                      ///< none | proxy | host
+  std::vector<std::string> layers;          ///< names of the isolation layers that were in force
+  std::vector<std::string> missing_layers;  ///< that the host could not give; none was required
   JobTimings timings;
 };
 

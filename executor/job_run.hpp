@@ -17,12 +17,15 @@
 #include "executor/changes.hpp"
 #include "executor/log.hpp"
 #include "executor/masker.hpp"
+#include "executor/network_log.hpp"
 #include "executor/pipeline.hpp"
 #include "executor/repository_cache.hpp"
 #include "executor/workspace.hpp"
+#include "sandbox/disk_limit.hpp"
 #include "sandbox/id_map.hpp"
 #include "sandbox/image_files.hpp"
 #include "sandbox/image_store.hpp"
+#include "sandbox/network_proxy.hpp"
 #include "sandbox/oci_sandbox.hpp"
 
 namespace flow_runner {
@@ -61,7 +64,14 @@ class JobRun {
   /// Image and repository, side by side.
   Stage prepare_inputs();
   Stage prepare_workspace();
+  /// Before anything is written into the job's overlay folder.
+  Stage limit_disk();
   Stage prepare_sandbox();
+  /// On disk; a copy is made beside the loop.
+  asio::awaitable<Result<void>> create_workspace(const WorkspaceSpec& spec);
+  asio::awaitable<Result<void>> start_proxy();
+  /// Tells what the job did with its network. Safe without a proxy and when called twice.
+  asio::awaitable<void> stop_proxy();
   Stage run_script();
   Stage handle_changes();
   Stage publish_changes(const TakenOver& taken);
@@ -79,6 +89,8 @@ class JobRun {
   [[nodiscard]] std::string target_url() const {
     return job_.publish.url.empty() ? job_.repository.url : job_.publish.url;
   }
+  /// What the job ran into without ending by it.
+  void warn_of_limits(const SandboxExit& exit);
   asio::awaitable<std::uint64_t> read_output(asio::posix::stream_descriptor& pipe);
 
   bool fail(JobCause cause, const Error& error);
@@ -92,6 +104,8 @@ class JobRun {
   [[nodiscard]] std::string masked(std::string_view text) const {
     return mask_text(*patterns_, text);
   }
+  /// The second line of the log.
+  [[nodiscard]] std::string network_text() const;
   [[nodiscard]] std::string command_hint(const char* verb) const;
   [[nodiscard]] bool changed_nothing(const ChangeSet& changes) const;
   [[nodiscard]] std::string project_directory() const {
@@ -120,10 +134,13 @@ class JobRun {
   std::optional<ImageLease> image_lease_;
   std::optional<PreparedRepository> repository_;
   std::optional<IdRange> ids_;
+  std::optional<DiskLimit> disk_;
   ImageUser user_;
   WorkspaceRecord record_;
   std::optional<Workspace> workspace_;
   std::optional<OciSandbox> sandbox_;
+  std::optional<NetworkLog> network_log_;
+  std::unique_ptr<NetworkProxy> proxy_;
 };
 
 }  // namespace flow_runner

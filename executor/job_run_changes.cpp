@@ -28,9 +28,14 @@ JobRun::Stage JobRun::handle_changes() {
   }
   journal("changes");
   progress("changes", "");
-  const ChangesContext changes_context{
-      context_.directory, record_, job_, patterns_, context_.git_worker, workspace_->merged(),
-      workspace_->upper()};
+  const ChangesContext changes_context{context_.directory,
+                                       record_,
+                                       job_,
+                                       patterns_,
+                                       context_.git_worker,
+                                       workspace_->merged(),
+                                       workspace_->upper(),
+                                       workspace_->copy_mark()};
   auto taken = co_await take_over_changes(changes_context, after_script_);
   result_.timings.changes_ms = watch.milliseconds();
   if (!taken) {

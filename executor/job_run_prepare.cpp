@@ -1,4 +1,6 @@
 #include <array>
+#include <cerrno>
+#include <csignal>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,10 +15,27 @@
 #include "executor/job_run.hpp"
 #include "executor/publication_guard.hpp"
 #include "sandbox/alarm.hpp"
+#include "sandbox/blocking_call.hpp"
 #include "sandbox/mount.hpp"
+#include "sandbox/process.hpp"
+#include "sandbox/rootless.hpp"
 
 namespace flow_runner {
 using nlohmann::json;
+
+namespace {
+
+/// The mirror's objects, read-only; owned by the job's user where ids can be translated, else by
+/// nobody that the job knows, which suffices for reading.
+Result<void> mount_objects(const WorkspaceRecord& record, const std::filesystem::path& target) {
+  const auto objects = record.mirror / "objects";
+  if (is_rootless()) return mount_bind(objects, target, BindMode::read_only);
+  FR_TRY(const Descriptor map,
+         make_id_map({{::geteuid(), record.owner_uid, 1}}, {{::getegid(), record.owner_gid, 1}}));
+  return mount_id_mapped(objects, target, map.get(), BindMode::read_only);
+}
+
+}  // namespace
 
 asio::awaitable<Result<ImageFacts>> JobRun::ensure_image(Cancellation& cancellation) {
   FR_CO_TRY(const auto reference, ImageReference::parse(job_.flow.image.name));
@@ -107,15 +126,40 @@ JobRun::Stage JobRun::prepare_inputs() {
   co_return true;
 }
 
+JobRun::Stage JobRun::limit_disk() {
+  const auto folder = context_.directory.overlay();
+  if (::mkdir(folder.c_str(), 0711) != 0 && errno != EEXIST)
+    co_return fail(JobCause::system_failure, errno_error("cannot make " + folder.string()));
+  const DiskLimitSpec spec{.folder = folder,
+                           .bytes = job_.limits.disk_bytes,
+                           .free_floor = job_.limits.free_space_floor,
+                           .first_project = ids_->base()};
+  auto limit = DiskLimit::apply(co_await asio::this_coro::executor, spec);
+  if (!limit) co_return fail(JobCause::resource_exhausted, limit.error());
+  disk_.emplace(std::move(*limit));
+  co_return true;
+}
+
+asio::awaitable<Result<void>> JobRun::create_workspace(const WorkspaceSpec& spec) {
+  if (spec.kind == WorkspaceKind::overlay) co_return Workspace::create(spec);
+  progress("workspace", "copying the files: without root there is no overlay to share them");
+  std::stop_source stop;
+  const auto on_request = cancellation_.on_request([&](StopCause) { stop.request_stop(); });
+  co_return co_await blocking_call([&] { return Workspace::create(spec, stop.get_token()); });
+}
+
 JobRun::Stage JobRun::prepare_workspace() {
   const Stopwatch watch;
-  auto ids = IdRange::acquire(id_range_folder());
+  auto ids = is_rootless() ? Result<IdRange>(IdRange::of_user_namespace())
+                           : IdRange::acquire(id_range_folder());
   if (!ids) co_return fail(JobCause::system_failure, ids.error());
   ids_.emplace(std::move(*ids));
   const auto user = resolve_user(image_->layers, image_->user);
   if (!user) co_return fail(JobCause::image_refused, user.error());
   user_ = *user;
+  if (!co_await limit_disk()) co_return false;
 
+  record_.kind = is_rootless() ? WorkspaceKind::copy : WorkspaceKind::overlay;
   record_.mirror = repository_->mirror;
   record_.base = repository_->commit;
   record_.snapshot_layers = repository_->layers;
@@ -123,6 +167,7 @@ JobRun::Stage JobRun::prepare_workspace() {
   record_.owner_gid = ids_->base() + user_.gid;
   const bool remote = repository_->url.starts_with("http");
   WorkspaceSpec spec{
+      .kind = record_.kind,
       .snapshot_layers = record_.snapshot_layers,
       .overlay = context_.directory.overlay() / "workspace",
       .scratch = context_.scratch / "workspace",
@@ -137,7 +182,7 @@ JobRun::Stage JobRun::prepare_workspace() {
       .owner_gid = record_.owner_gid};
   if (::mkdir(spec.scratch.c_str(), 0711) != 0)
     co_return fail(JobCause::system_failure, errno_error("cannot make " + spec.scratch.string()));
-  if (const auto created = Workspace::create(spec); !created)
+  if (const auto created = co_await create_workspace(spec); !created)
     co_return fail(JobCause::workspace_failure, created.error());
   // Without this line nobody could take up the work of a dead job.
   if (!journal("workspace", to_json(record_)))
@@ -148,6 +193,33 @@ JobRun::Stage JobRun::prepare_workspace() {
   workspace_.emplace(std::move(*workspace));
   result_.timings.workspace_ms = result_.timings.workspace_ms.value_or(0) + watch.milliseconds();
   co_return true;
+}
+
+asio::awaitable<Result<void>> JobRun::start_proxy() {
+  const NetworkLog::Limits limits;
+  FR_CO_TRY(network_log_, NetworkLog::open(
+                              context_.directory.network_file(), patterns_,
+                              [this](const std::string& line) { say(line); }, limits));
+  ProxySpec spec;
+  spec.program = context_.git_worker.parent_path() / "flow-runner-proxy";
+  spec.listener_fd = sandbox_->proxy_listener();
+  spec.policy = job_.network_policy;
+  // Of the host's tools, so of the proxy: only the proxy variables mean anything to it.
+  spec.upstream_environment = tool_environment();
+  FR_CO_TRY(proxy_,
+            NetworkProxy::start(co_await asio::this_coro::executor, spec,
+                                [this](const NetworkEvent& event) { network_log_->add(event); }));
+  co_return Result<void>();
+}
+
+asio::awaitable<void> JobRun::stop_proxy() {
+  if (!proxy_) co_return;
+  const auto stopped = co_await proxy_->stop(std::chrono::seconds(2));
+  proxy_.reset();
+  if (!stopped) warn(stopped.error().message);
+  for (const auto& line : network_log_->summary()) say(line);
+  if (const Error* error = network_log_->error())
+    warn("network.jsonl is not complete: " + error->message);
 }
 
 JobRun::Stage JobRun::prepare_sandbox() {
@@ -166,12 +238,7 @@ JobRun::Stage JobRun::prepare_sandbox() {
   if (const auto written = write_job_files(scratch / "files", job_, variables_, environment);
       !written)
     co_return fail(JobCause::system_failure, written.error());
-  const auto map =
-      make_id_map({::geteuid(), record_.owner_uid, 1}, {::getegid(), record_.owner_gid, 1});
-  if (!map) co_return fail(JobCause::sandbox_refused, map.error());
-  if (const auto mounted = mount_id_mapped(record_.mirror / "objects", scratch / "objects",
-                                           map->get(), BindMode::read_only);
-      !mounted)
+  if (const auto mounted = mount_objects(record_, scratch / "objects"); !mounted)
     co_return fail(JobCause::workspace_failure, mounted.error());
 
   SandboxSpec spec;
@@ -188,11 +255,20 @@ JobRun::Stage JobRun::prepare_sandbox() {
   spec.ids = &*ids_;
   spec.limits = {job_.limits.memory_bytes, job_.limits.pids, job_.limits.cpus};
   spec.tmp_bytes = job_.limits.tmp_bytes;
+  spec.file_bytes = job_.limits.disk_bytes;
   spec.network = job_.network;
+  spec.required_layers = job_.required_layers;
   sandbox_.emplace(context_.state.root / "runtime.json");
   if (const auto prepared = co_await sandbox_->prepare(std::move(spec), cancellation_); !prepared)
     co_return fail(JobCause::sandbox_refused, prepared.error());
+  if (job_.network == NetworkMode::proxy)
+    if (const auto started = co_await start_proxy(); !started)
+      co_return fail(JobCause::sandbox_refused, started.error());
   result_.layers = sandbox_->layers();
+  result_.missing_layers = sandbox_->missing_layers();
+  for (const auto& layer : result_.missing_layers)
+    warn("this host cannot give the layer " + layer + ", and the job runs without it");
+  if (auto layer = disk_->layer(); !layer.empty()) result_.layers.push_back(std::move(layer));
   result_.timings.sandbox_ms = watch.milliseconds();
   co_return true;
 }
@@ -208,6 +284,22 @@ asio::awaitable<std::uint64_t> JobRun::read_output(asio::posix::stream_descripto
     log_->script_output({buffer.data(), n});
     total += n;
   }
+}
+
+void JobRun::warn_of_limits(const SandboxExit& exit) {
+  if (exit.swap_unlimited)
+    warn(
+        "this kernel does not account for swap: the job could use the host's swap beyond its "
+        "memory "
+        "limit; boot with swapaccount=1, or turn swap off");
+  if (exit.refused_tasks > 0)
+    warn("the job reached its limit of " + std::to_string(job_.limits.pids) +
+         " processes; raise it with --pids");
+  if (exit.oom_kills > 0 && exit.status.success())
+    warn(std::to_string(exit.oom_kills) +
+         (exit.oom_kills == 1 ? " process was" : " processes were") +
+         " killed at the job's memory limit of " + format_bytes(job_.limits.memory_bytes) +
+         ", though the script went on; raise it with --memory");
 }
 
 JobRun::Stage JobRun::run_script() {
@@ -243,17 +335,25 @@ JobRun::Stage JobRun::run_script() {
     drain.set(std::chrono::seconds(1), [&output] { output.close(); });
     co_return exit;
   };
+  disk_->watch(
+      [this](const DiskExhaustion&) { cancellation_.request(StopCause::resource_exhausted); });
   auto [exit, bytes] = co_await (run_and_close() && read_output(output));
   result_.timings.script_ms = watch.milliseconds();
   log_->end_script();
+  co_await stop_proxy();
+  const auto disk_full = disk_->full();
+  // What follows lies outside the limit, or is ours.
+  if (const auto lifted = disk_->lift(); !lifted) warn(lifted.error().message);
   if (!exit) co_return fail(JobCause::sandbox_refused, exit.error());
   result_.exit_code = exit->status.code;
+  warn_of_limits(*exit);
   journal("script_ended", {{"exit_code", exit->status.code}});
   if (const auto stop = cancellation_.requested())
     co_return fail(
         cause_of(*stop),
         {ErrorCode::cancelled,
-         *stop == StopCause::timeout
+         *stop == StopCause::resource_exhausted && disk_full ? describe(*disk_full)
+         : *stop == StopCause::timeout
              ? "the job was stopped after its time limit of " + format_duration(job_.limits.timeout)
          : *stop == StopCause::runner_interrupted ? "the program that had started the job went away"
                                                   : std::string("the job was cancelled")});
@@ -263,8 +363,24 @@ JobRun::Stage JobRun::run_script() {
         JobCause::resource_exhausted,
         {ErrorCode::denied, "the job's memory limit of " + format_bytes(job_.limits.memory_bytes) +
                                 " was reached; raise it with --memory"});
+  if (exit->refused_tasks > 0)
+    co_return fail(JobCause::resource_exhausted,
+                   {ErrorCode::denied,
+                    "the script ended with exit code " + std::to_string(exit->status.code) +
+                        " after the job had reached its limit of " +
+                        std::to_string(job_.limits.pids) + " processes; raise it with --pids"});
+  if (disk_full)
+    co_return fail(JobCause::resource_exhausted, {ErrorCode::denied, describe(*disk_full)});
+  if (exit->status.code == 128 + SIGXFSZ)
+    co_return fail(
+        JobCause::resource_exhausted,
+        {ErrorCode::denied, "a file reached the job's disk limit of " +
+                                format_bytes(job_.limits.disk_bytes) + "; raise it with --disk"});
   if (job_.network == NetworkMode::none)
-    say("The job had no network. If it needs one: --network host gives it the host's.");
+    say("The job had no network. If it needs one: --network proxy --network-allow HOST:PORT.");
+  else if (job_.network == NetworkMode::proxy && job_.network_policy.allow.empty())
+    say("The job could reach nothing. If it needs the network: --network-allow HOST:PORT, or the "
+        "presets agents, gitlab and registries.");
   co_return fail(JobCause::script_failure,
                  {ErrorCode::invalid_input,
                   "the script ended with exit code " + std::to_string(exit->status.code)});

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/network_presets.hpp"
 #include "config/version.hpp"
 #include "executor/job_run.hpp"
+#include "executor/proxy_environment.hpp"
 #include "executor/publication_guard.hpp"
 #include "executor/remove_tree.hpp"
 #include "sandbox/alarm.hpp"
@@ -95,6 +97,24 @@ bool JobRun::changed_nothing(const ChangeSet& changes) const {
   return changes.head == changes.base && changes.kept_refs.empty();
 }
 
+std::string JobRun::network_text() const {
+  if (job_.network == NetworkMode::none) return "Network: none";
+  if (job_.network == NetworkMode::host)
+    return "Network: host: the job shares this host's network and reaches all that the host "
+           "reaches, services on 127.0.0.1 included";
+  const NetworkPolicy& policy = job_.network_policy;
+  if (policy.allow.empty())
+    return "Network: proxy: nothing is allowed; --network-allow HOST:PORT adds a host";
+  const auto entries = [](std::size_t count) {
+    return std::to_string(count) + (count == 1 ? " entry" : " entries");
+  };
+  std::string text = "Network: proxy: " + entries(policy.allow.size()) + " allowed";
+  if (!policy.deny.empty()) text += ", " + entries(policy.deny.size()) + " denied";
+  if (policy.narrowed_to)
+    text += ", narrowed by the flow to " + entries(policy.narrowed_to->size());
+  return text;
+}
+
 JobRun::Stage JobRun::start() {
   narrow(job_, job_.flow.extensions);
   variables_ = resolve_variables(job_);
@@ -106,21 +126,15 @@ JobRun::Stage JobRun::start() {
   journal("accepted");
   say("Running flow " + job_.flow.path + " with flow-runner " + std::string(version()) + " on " +
       result_.host + ", job " + job_.id);
-  say(job_.network == NetworkMode::none ? "Network: none"
-                                        : "Network: host: the job shares this host's network and "
-                                          "reaches all that the host reaches, services "
-                                          "on 127.0.0.1 included");
+  say(network_text());
   for (const auto& warning : variables_.warnings) warn(warning);
+  if (job_.network == NetworkMode::proxy)
+    if (const auto replaced = replaced_proxy_variables(variables_); !replaced.empty())
+      warn(replaced);
   if (job_.flow.extensions.idle_timeout)
     warn("x-flow-runner.idle_timeout has no effect in this version");
   if (job_.flow.extensions.publish_on_failure)
     warn("x-flow-runner.publish.on_failure has no effect in this version: kept changes stay here");
-  if (job_.flow.extensions.resources.disk_bytes)
-    co_return fail(
-        JobCause::sandbox_refused,
-        {ErrorCode::denied,
-         "the flow asks for resources.disk, and this version cannot enforce a disk limit; "
-         "remove the key to run without one"});
   if (job_.publish.mode != PublishMode::none) {
     const auto target = allowed_target(job_.publish, job_.repository.default_branch);
     if (!target) co_return fail(JobCause::publish_refused, target.error());
@@ -135,6 +149,7 @@ void JobRun::remove(const std::filesystem::path& path) {
 }
 
 asio::awaitable<void> JobRun::finish() {
+  co_await stop_proxy();
   if (sandbox_) {
     if (const auto destroyed = co_await sandbox_->destroy(); !destroyed)
       warn(destroyed.error().message);
@@ -206,7 +221,7 @@ void JobRun::describe_job() {
   result_.token_used = job_.repository.token_name;
   result_.flow_path = job_.flow.path;
   result_.flow_sha256 = job_.flow.sha256;
-  result_.network = job_.network == NetworkMode::none ? "none" : "host";
+  result_.network = to_string(job_.network);
 }
 
 Result<bool> JobRun::restore() {
@@ -234,16 +249,15 @@ Result<bool> JobRun::restore() {
   if (::access(context_.directory.bundle_file().c_str(), F_OK) == 0)
     result_.bundle = context_.directory.bundle_file();
   const auto overlay = context_.directory.overlay() / "workspace";
-  std::error_code ignored;
-  const bool has_work = std::filesystem::exists(overlay / "upper") &&
-                        !std::filesystem::is_empty(overlay / "upper", ignored);
-  if (!record && has_work)
+  if (!record && Workspace::may_hold_work(WorkspaceKind::overlay, overlay))
     return Error{ErrorCode::internal, "the journal does not say what the workspace was made from"};
+  // A copy is journalled before anything of the job can run in it.
   if (!record) return false;
   FR_TRY(record_, workspace_record_from_json(*record));
   result_.base = record_.base;
-  if (!has_work) return false;
+  if (!Workspace::may_hold_work(record_.kind, overlay)) return false;
   WorkspaceSpec spec;
+  spec.kind = record_.kind;
   spec.snapshot_layers = record_.snapshot_layers;
   spec.overlay = overlay;
   spec.scratch = context_.scratch / "workspace";

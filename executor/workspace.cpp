@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "executor/workspace_copy.hpp"
 #include "sandbox/descriptor.hpp"
 #include "sandbox/mount.hpp"
 
@@ -26,6 +27,17 @@ Result<void> write_file(const std::filesystem::path& path, std::string_view cont
   FR_CHECK(make_directories(path.parent_path()));
   FR_TRY(const Descriptor file, open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
   return write_all(file.get(), content);
+}
+
+std::filesystem::path copy_folder(const std::filesystem::path& overlay) { return overlay / "copy"; }
+std::filesystem::path mark_file(const std::filesystem::path& overlay) {
+  return overlay / "copy.mark";
+}
+
+std::vector<std::filesystem::path> with_git_layer(const WorkspaceSpec& spec) {
+  auto layers = spec.snapshot_layers;
+  layers.push_back(spec.overlay / "git");
+  return layers;
 }
 
 std::string remote_tracking(const std::string& branch) { return "refs/remotes/origin/" + branch; }
@@ -63,7 +75,21 @@ std::vector<std::pair<std::string, std::string>> git_layer_files(const Workspace
   return files;
 }
 
-Result<void> Workspace::create(const WorkspaceSpec& spec) {
+namespace {
+
+Result<void> create_copy(const WorkspaceSpec& spec, const std::stop_token& stop) {
+  const CopyRequest request{.layers = with_git_layer(spec),
+                            .target = copy_folder(spec.overlay),
+                            .uid = spec.owner_uid,
+                            .gid = spec.owner_gid,
+                            .stop = stop};
+  FR_TRY(const CopyMark mark, copy_layers(request));
+  return replace_file(mark_file(spec.overlay), format_copy_mark(mark), 0600);
+}
+
+}  // namespace
+
+Result<void> Workspace::create(const WorkspaceSpec& spec, const std::stop_token& stop) {
   const auto git = spec.overlay / "git/.git";
   for (const char* folder : {"refs/heads", "refs/tags", "objects/pack", "objects/info"})
     FR_CHECK(make_directories(git / folder));
@@ -73,6 +99,7 @@ Result<void> Workspace::create(const WorkspaceSpec& spec) {
     FR_TRY(const std::string shallow, read_file(spec.shallow_file, max_shallow_file));
     FR_CHECK(write_file(git / "shallow", shallow));
   }
+  if (spec.kind == WorkspaceKind::copy) return create_copy(spec, stop);
   for (const char* folder : {"upper", "work"}) FR_CHECK(make_directories(spec.overlay / folder));
   // The merged folder's owner and mode are the upper's.
   const auto upper = spec.overlay / "upper";
@@ -84,20 +111,42 @@ Result<void> Workspace::create(const WorkspaceSpec& spec) {
 
 Result<Workspace> Workspace::mount(const WorkspaceSpec& spec) {
   const auto merged = spec.scratch / "merged";
+  if (spec.kind == WorkspaceKind::copy) {
+    if (::access(mark_file(spec.overlay).c_str(), F_OK) != 0)
+      return errno_error("the workspace's copy was never finished: cannot read its mark");
+    FR_CHECK(make_directories(merged));
+    FR_CHECK(mount_bind(copy_folder(spec.overlay), merged, BindMode::read_write));
+    return Workspace(spec.kind, merged, spec.overlay);
+  }
   const auto layers = spec.scratch / "layers";
   for (const auto& folder : {merged, layers})
     if (::mkdir(folder.c_str(), 0755) != 0) return errno_error("cannot make " + folder.string());
   FR_TRY(const Descriptor map,
-         make_id_map({::geteuid(), spec.owner_uid, 1}, {::getegid(), spec.owner_gid, 1}));
-  OverlaySpec overlay{.lower = spec.snapshot_layers,
+         make_id_map({{::geteuid(), spec.owner_uid, 1}}, {{::getegid(), spec.owner_gid, 1}}));
+  OverlaySpec overlay{.lower = with_git_layer(spec),
                       .upper = spec.overlay / "upper",
                       .work = spec.overlay / "work"};
-  overlay.lower.push_back(spec.overlay / "git");
   FR_CHECK(mount_overlay(overlay, merged, layers, map.get()));
-  return Workspace(merged, spec.overlay);
+  return Workspace(spec.kind, merged, spec.overlay);
+}
+
+bool Workspace::may_hold_work(WorkspaceKind kind, const std::filesystem::path& overlay) {
+  std::error_code ignored;
+  if (kind == WorkspaceKind::copy) return std::filesystem::exists(mark_file(overlay), ignored);
+  return std::filesystem::exists(overlay / "upper", ignored) &&
+         !std::filesystem::is_empty(overlay / "upper", ignored);
+}
+
+std::filesystem::path Workspace::upper() const {
+  return kind_ == WorkspaceKind::overlay ? overlay_ / "upper" : std::filesystem::path();
+}
+
+std::filesystem::path Workspace::copy_mark() const {
+  return kind_ == WorkspaceKind::copy ? mark_file(overlay_) : std::filesystem::path();
 }
 
 Result<bool> Workspace::touched() const {
+  if (kind_ == WorkspaceKind::copy) return true;
   std::error_code error;
   const bool empty = std::filesystem::is_empty(upper(), error);
   if (error) return Error{ErrorCode::internal, "cannot read the workspace: " + error.message()};

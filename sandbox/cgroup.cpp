@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sandbox/rootless.hpp"
+
 namespace flow_runner {
 namespace {
 
@@ -60,55 +62,82 @@ bool contains(const std::vector<std::string>& list, std::string_view name) {
   return std::find(list.begin(), list.end(), name) != list.end();
 }
 
-Result<void> write_unified_limits(int directory, const CgroupLimits& limits) {
+/// The file is absent on kernels that do not account for swap: false then.
+Result<bool> limit_swap(int directory, const char* file, const std::string& value) {
+  if (::faccessat(directory, file, F_OK, 0) != 0 && errno == ENOENT) return false;
+  FR_CHECK(write_control(directory, file, value));
+  return true;
+}
+
+/// Whether swap is limited too.
+Result<bool> write_unified_limits(int directory, const CgroupLimits& limits) {
+  bool swap_limited = true;
   if (limits.memory_bytes > 0) {
     FR_CHECK(write_control(directory, "memory.max", std::to_string(limits.memory_bytes)));
-    (void)write_control(directory, "memory.swap.max", "0");
-    (void)write_control(directory, "memory.oom.group", "1");
+    FR_TRY(swap_limited, limit_swap(directory, "memory.swap.max", "0"));
+    FR_CHECK(write_control(directory, "memory.oom.group", "1"));
   }
   if (limits.pids > 0) FR_CHECK(write_control(directory, "pids.max", std::to_string(limits.pids)));
   if (limits.cpus > 0)
     FR_CHECK(write_control(
         directory, "cpu.max",
         std::to_string(static_cast<std::uint64_t>(limits.cpus * 100000)) + " 100000"));
-  return {};
+  return swap_limited;
 }
 
-Result<void> write_v1_limits(int directory, const CgroupHierarchy& hierarchy,
+Result<bool> write_v1_limits(int directory, const CgroupHierarchy& hierarchy,
                              const CgroupLimits& limits) {
+  bool swap_limited = true;
   if (limits.memory_bytes > 0 && contains(hierarchy.controllers, "memory")) {
     const auto bytes = std::to_string(limits.memory_bytes);
     FR_CHECK(write_control(directory, "memory.limit_in_bytes", bytes));
-    // Absent on kernels without swap accounting; memory alone is limited then.
-    (void)write_control(directory, "memory.memsw.limit_in_bytes", bytes);
+    FR_TRY(swap_limited, limit_swap(directory, "memory.memsw.limit_in_bytes", bytes));
   }
   if (limits.pids > 0 && contains(hierarchy.controllers, "pids"))
     FR_CHECK(write_control(directory, "pids.max", std::to_string(limits.pids)));
   if (limits.cpus > 0 && contains(hierarchy.controllers, "cpu"))
     FR_CHECK(write_control(directory, "cpu.cfs_quota_us",
                            std::to_string(static_cast<std::uint64_t>(limits.cpus * 100000))));
-  return {};
+  return swap_limited;
 }
 
-/// Whether every limit that was asked for has a controller in some hierarchy.
-Result<void> check_controllers(const std::vector<CgroupHierarchy>& hierarchies,
-                               const CgroupLimits& limits) {
-  const auto need = [&](bool wanted, std::string_view controller) -> Result<void> {
-    const bool there = std::any_of(
-        hierarchies.begin(), hierarchies.end(),
-        [&](const auto& hierarchy) { return contains(hierarchy.controllers, controller); });
-    if (!wanted || there) return {};
-    return Error{ErrorCode::denied,
-                 "this host has no cgroup controller '" + std::string(controller) +
-                     "', so the job's limit could not be enforced; enable it in the "
-                     "kernel, or ask for no such limit (0)"};
-  };
-  FR_CHECK(need(limits.memory_bytes > 0, "memory"));
-  FR_CHECK(need(limits.pids > 0, "pids"));
-  return need(limits.cpus > 0, "cpu");
+std::string without_line_end(std::string text) { return text.substr(0, text.find('\n')); }
+
+bool may_write(const std::filesystem::path& folder) {
+  return ::access(folder.c_str(), W_OK | X_OK) == 0;
+}
+
+/// The v2 group of this process, below the hierarchy's root.
+std::filesystem::path own_unified_group(const std::filesystem::path& root,
+                                        std::string_view own_cgroups) {
+  for (const auto& line : split(own_cgroups, '\n'))
+    if (line.starts_with("0::")) return (root.string() + line.substr(3));
+  return root;
+}
+
+/// Keeps what the user may use; see host_cgroup_hierarchies.
+void keep_delegated(std::vector<CgroupHierarchy>& hierarchies, std::string_view own_cgroups) {
+  for (auto& hierarchy : hierarchies) {
+    if (!hierarchy.unified) continue;
+    const auto root = hierarchy.parent.parent_path();
+    auto group = own_unified_group(root, own_cgroups).lexically_normal();
+    if (group != root) group = group.parent_path();
+    hierarchy.parent = group / "flow-runner";
+  }
+  std::erase_if(hierarchies, [](const CgroupHierarchy& hierarchy) {
+    return !may_write(hierarchy.parent.parent_path());
+  });
 }
 
 }  // namespace
+
+bool has_swap(std::string_view meminfo) {
+  constexpr std::string_view key = "SwapTotal:";
+  for (const auto& line : split(meminfo, '\n'))
+    if (line.starts_with(key))
+      return line.find_first_of("123456789", key.size()) != std::string::npos;
+  return false;
+}
 
 std::vector<CgroupHierarchy> parse_cgroup_hierarchies(std::string_view mountinfo,
                                                       std::string_view own_cgroups) {
@@ -160,15 +189,30 @@ std::vector<CgroupHierarchy> host_cgroup_hierarchies() {
   const auto own = read_file("/proc/self/cgroup", 1 << 20);
   if (!mountinfo || !own) return {};
   auto hierarchies = parse_cgroup_hierarchies(*mountinfo, *own);
+  if (is_rootless()) keep_delegated(hierarchies, *own);
   for (auto& hierarchy : hierarchies) {
     if (!hierarchy.unified) continue;
     const auto root = hierarchy.parent.parent_path();
     const auto text = read_file(root / "cgroup.controllers", 4096);
     if (!text) continue;
-    for (auto& name : split(text->substr(0, text->find('\n')), ' '))
-      hierarchy.controllers.push_back(name);
+    for (auto& name : split(without_line_end(*text), ' ')) hierarchy.controllers.push_back(name);
   }
   return hierarchies;
+}
+
+std::vector<std::string> missing_controllers(const std::vector<CgroupHierarchy>& hierarchies,
+                                             const CgroupLimits& limits) {
+  std::vector<std::string> missing;
+  const auto need = [&](bool wanted, std::string_view controller, const char* layer) {
+    const bool there = std::any_of(
+        hierarchies.begin(), hierarchies.end(),
+        [&](const auto& hierarchy) { return contains(hierarchy.controllers, controller); });
+    if (wanted && !there) missing.emplace_back(layer);
+  };
+  need(limits.memory_bytes > 0, "memory", "cgroup_memory");
+  need(limits.pids > 0, "pids", "cgroup_pids");
+  need(limits.cpus > 0, "cpu", "cgroup_cpu");
+  return missing;
 }
 
 Result<void> Cgroup::add(const CgroupHierarchy& hierarchy, const CgroupLimits& limits) {
@@ -177,6 +221,7 @@ Result<void> Cgroup::add(const CgroupHierarchy& hierarchy, const CgroupLimits& l
   Member member;
   member.unified = hierarchy.unified;
   member.memory = contains(hierarchy.controllers, "memory");
+  member.pids = contains(hierarchy.controllers, "pids");
   FR_TRY(member.parent, open_file(hierarchy.parent, O_RDONLY | O_DIRECTORY));
   if (hierarchy.unified) {
     if (const auto root = open_file(hierarchy.parent.parent_path(), O_RDONLY | O_DIRECTORY))
@@ -191,17 +236,22 @@ Result<void> Cgroup::add(const CgroupHierarchy& hierarchy, const CgroupLimits& l
     return errno_error("cannot open cgroup " + (hierarchy.parent / name_).string());
   const int directory = member.directory.get();
   members_.push_back(std::move(member));
-  if (!hierarchy.unified) return write_v1_limits(directory, hierarchy, limits);
   CgroupLimits own = limits;
   if (!contains(hierarchy.controllers, "memory")) own.memory_bytes = 0;
   if (!contains(hierarchy.controllers, "pids")) own.pids = 0;
   if (!contains(hierarchy.controllers, "cpu")) own.cpus = 0;
-  return write_unified_limits(directory, own);
+  FR_TRY(const bool swap_limited, hierarchy.unified ? write_unified_limits(directory, own)
+                                                    : write_v1_limits(directory, hierarchy, own));
+  if (swap_limited) return {};
+  FR_TRY(const auto meminfo, read_file("/proc/meminfo", 1 << 16));
+  swap_unlimited_ = has_swap(meminfo);
+  return {};
 }
 
 Result<Cgroup> Cgroup::create(const std::vector<CgroupHierarchy>& hierarchies,
                               const std::string& name, const CgroupLimits& limits) {
-  FR_CHECK(check_controllers(hierarchies, limits));
+  if (const auto missing = missing_controllers(hierarchies, limits); !missing.empty())
+    return Error{ErrorCode::denied, "no cgroup here can enforce " + missing.front()};
   Cgroup group;
   group.name_ = name;
   for (const auto& hierarchy : hierarchies) FR_CHECK(group.add(hierarchy, limits));
@@ -266,6 +316,12 @@ void Cgroup::signal(int number, int except) const {
   for (const auto& line :
        split(read_control(members_.front().directory.get(), "cgroup.procs"), '\n'))
     if (const int pid = std::atoi(line.c_str()); pid > 0 && pid != except) ::kill(pid, number);
+}
+
+std::uint64_t Cgroup::refused_tasks() const {
+  for (const auto& member : members_)
+    if (member.pids) return keyed_value(read_control(member.directory.get(), "pids.events"), "max");
+  return 0;
 }
 
 std::uint64_t Cgroup::oom_kills() const {

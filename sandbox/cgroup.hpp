@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/result.hpp"
@@ -32,13 +33,23 @@ struct CgroupHierarchy {
 /// that matter here: those with memory, pids, cpu or freezer, and the v2 tree.
 std::vector<CgroupHierarchy> parse_cgroup_hierarchies(std::string_view mountinfo,
                                                       std::string_view own_cgroups);
+/// Of this host; for a rootless process only those parts that were delegated to its user (v1: the
+/// own group; v2: the nearest group above the own one that the user may write, since a group with
+/// processes cannot hand controllers on).
 std::vector<CgroupHierarchy> host_cgroup_hierarchies();
+
+/// The limits among `limits` that none of the hierarchies can enforce, by the names of their layers
+/// (cgroup_memory, cgroup_pids, cgroup_cpu).
+std::vector<std::string> missing_controllers(const std::vector<CgroupHierarchy>& hierarchies,
+                                             const CgroupLimits& limits);
 
 /// The group exists in every hierarchy that matters, the v2 tree included: killing through its
 /// `cgroup.kill` is one write, whatever the processes do. Keeps directory descriptors, so it goes
 /// on working after the cgroup mounts were hidden in this mount namespace.
 class Cgroup {
  public:
+  /// A group in no hierarchy, for hosts that let us make none.
+  Cgroup() = default;
   /// Makes the groups and writes the limits. On failure nothing is left behind.
   static Result<Cgroup> create(const std::vector<CgroupHierarchy>& hierarchies,
                                const std::string& name, const CgroupLimits& limits);
@@ -57,8 +68,15 @@ class Cgroup {
   Result<void> kill(std::chrono::milliseconds deadline);
   /// Sends a signal to every process inside but `except` (a pid of the caller's PID namespace).
   void signal(int number, int except) const;
+  /// How often a new process was refused because the limit of tasks was reached.
+  [[nodiscard]] std::uint64_t refused_tasks() const;
+  /// The memory limit does not hold for swap: the kernel does not account for it, and the host has
+  /// some.
+  [[nodiscard]] bool swap_unlimited() const noexcept { return swap_unlimited_; }
   /// How often the kernel killed a process here because memory ran out.
   [[nodiscard]] std::uint64_t oom_kills() const;
+  /// Whether the group exists anywhere: else it can neither limit, nor kill, nor count.
+  [[nodiscard]] bool exists() const noexcept { return !members_.empty(); }
   /// The group's path within its hierarchy, for runtimes that insist on a cgroupsPath.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
@@ -68,14 +86,18 @@ class Cgroup {
     Descriptor directory;
     bool unified = false;
     bool memory = false;
+    bool pids = false;
   };
-  Cgroup() = default;
   Result<void> add(const CgroupHierarchy& hierarchy, const CgroupLimits& limits);
   [[nodiscard]] bool empty() const;
 
   std::string name_;
   std::vector<Member> members_;
+  bool swap_unlimited_ = false;
 };
+
+/// Whether /proc/meminfo (given as text) says that the host has swap.
+bool has_swap(std::string_view meminfo);
 
 /// SIGKILL to whatever is in the job's groups, and waits until they are empty. No such group: done.
 Result<void> kill_cgroup(const std::vector<CgroupHierarchy>& hierarchies, const std::string& name,

@@ -15,6 +15,12 @@ namespace flow_runner {
 
 std::filesystem::path id_range_folder() { return "/run/flow-runner-ids"; }
 
+IdRange IdRange::of_user_namespace() noexcept {
+  IdRange range;
+  range.base_ = 1;
+  return range;
+}
+
 Result<IdRange> IdRange::acquire(const std::filesystem::path& folder, std::uint32_t first) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
     return errno_error("cannot make " + folder.string());
@@ -30,7 +36,22 @@ Result<IdRange> IdRange::acquire(const std::filesystem::path& folder, std::uint3
                "all " + std::to_string(slots) + " user id ranges are in use"};
 }
 
-Result<Descriptor> make_id_map(const IdMapping& uids, const IdMapping& gids) {
+Result<void> write_id_maps(int pid, const IdMap& uids, const IdMap& gids) {
+  const std::string proc = "/proc/" + std::to_string(pid);
+  for (const auto& [name, mappings] :
+       {std::pair("/uid_map", &uids), std::pair("/gid_map", &gids)}) {
+    FR_TRY(const Descriptor file, open_file(proc + name, O_WRONLY));
+    std::string map;
+    for (const auto& mapping : *mappings)
+      map += std::to_string(mapping.inside) + " " + std::to_string(mapping.outside) + " " +
+             std::to_string(mapping.count) + "\n";
+    if (::write(file.get(), map.data(), map.size()) != static_cast<ssize_t>(map.size()))
+      return errno_error("cannot write " + std::string(name + 1) + " of a user namespace");
+  }
+  return {};
+}
+
+Result<Descriptor> make_id_map(const IdMap& uids, const IdMap& gids) {
   // A namespace lives as long as a descriptor on it: a child that only waits makes it.
   const auto child = static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0));
   if (child < 0) return errno_error("cannot make a user namespace");
@@ -43,16 +64,8 @@ Result<Descriptor> make_id_map(const IdMapping& uids, const IdMapping& gids) {
     ::waitpid(child, nullptr, 0);
     return result;
   };
-  const std::string proc = "/proc/" + std::to_string(child);
-  for (const auto& [name, mapping] : {std::pair("/uid_map", uids), std::pair("/gid_map", gids)}) {
-    const auto file = open_file(proc + name, O_WRONLY);
-    if (!file) return finish(file.error());
-    const std::string map = std::to_string(mapping.inside) + " " + std::to_string(mapping.outside) +
-                            " " + std::to_string(mapping.count) + "\n";
-    if (::write(file->get(), map.data(), map.size()) != static_cast<ssize_t>(map.size()))
-      return finish(errno_error("cannot write " + std::string(name + 1) + " of a user namespace"));
-  }
-  return finish(open_file(proc + "/ns/user", O_RDONLY));
+  if (const auto mapped = write_id_maps(child, uids, gids); !mapped) return finish(mapped.error());
+  return finish(open_file("/proc/" + std::to_string(child) + "/ns/user", O_RDONLY));
 }
 
 }  // namespace flow_runner

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <vector>
 
 #include "config/result.hpp"
 #include "sandbox/descriptor.hpp"
@@ -26,6 +27,10 @@ class IdRange {
   static constexpr std::uint32_t default_first = 1879048192;
   static constexpr std::uint32_t slots = 4000;
 
+  /// The only range that a rootless process has: the ids 1…65536 of its namespace, which all jobs
+  /// of one user share, for the files of an image can be owned in one way only.
+  static IdRange of_user_namespace() noexcept;
+
   /// Takes the first free slot; every slot taken is unavailable.
   static Result<IdRange> acquire(const std::filesystem::path& folder,
                                  std::uint32_t first = default_first);
@@ -43,9 +48,14 @@ class IdRange {
 /// outside of what an executor's own mounts hide.
 std::filesystem::path id_range_folder();
 
+/// Writes uid_map and gid_map of the user namespace that process `pid` has just made. Needs
+/// CAP_SETUID and CAP_SETGID over `outside`.
+using IdMap = std::vector<IdMapping>;
+Result<void> write_id_maps(int pid, const IdMap& uids, const IdMap& gids);
+
 /// A user namespace with these maps, as a descriptor for mount_setattr(2): `inside` is the id on
 /// disk, `outside` the one that the mount shows. Needs CAP_SETUID and CAP_SETGID over `outside`
 /// (root); used only to translate ids of a mount, nothing runs in it.
-Result<Descriptor> make_id_map(const IdMapping& uids, const IdMapping& gids);
+Result<Descriptor> make_id_map(const IdMap& uids, const IdMap& gids);
 
 }  // namespace flow_runner

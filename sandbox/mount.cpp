@@ -110,8 +110,8 @@ Result<void> mount_overlay(const OverlaySpec& spec, const std::filesystem::path&
   }
   const std::string options = "lowerdir=" + lower + ",upperdir=" + escape_option(spec.upper) +
                               ",workdir=" + escape_option(spec.work) +
-                              ",redirect_dir=on,metacopy=off,index=off" +
-                              (spec.is_volatile ? ",volatile" : "");
+                              (spec.user_xattr ? ",userxattr" : ",redirect_dir=on") +
+                              ",metacopy=off,index=off" + (spec.is_volatile ? ",volatile" : "");
   // mount(2) takes one page of options: the layers are named relative to the working directory.
   const Descriptor before(::open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!before || ::chdir(scratch.c_str()) != 0)

@@ -38,9 +38,13 @@ struct OverlaySpec {
   std::filesystem::path upper;
   std::filesystem::path work;
   bool is_volatile = false;  ///< no sync to disk: for what is thrown away
+  /// Marks in user.* attributes, the only ones that a rootless mount can set. The kernel allows no
+  /// redirects then: renaming a folder of a lower layer fails with EXDEV.
+  bool user_xattr = false;
 };
 
-/// Mounts with redirect_dir=on (folder renames work), metacopy=off, index=off. Each lower folder is
+/// Mounts with redirect_dir=on (folder renames work; not with user_xattr), metacopy=off, index=off.
+/// Each lower folder is
 /// first id-mapped below `scratch` (an empty folder in this mount namespace), where `id_map` >= 0;
 /// the short names there keep the option string small with hundreds of layers.
 Result<void> mount_overlay(const OverlaySpec& spec, const std::filesystem::path& target,

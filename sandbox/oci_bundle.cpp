@@ -72,7 +72,9 @@ json mounts_of(const BundleSpec& spec) {
 }
 
 json namespaces_of(const BundleSpec& spec) {
-  json namespaces = json::array({{{"type", "user"}},
+  json user = {{"type", "user"}};
+  if (!spec.user_namespace.empty()) user["path"] = spec.user_namespace;
+  json namespaces = json::array({std::move(user),
                                  {{"type", "pid"}},
                                  {{"type", "mount"}},
                                  {{"type", "cgroup"}},
@@ -109,10 +111,6 @@ json oci_config(const BundleSpec& spec) {
       {"noNewPrivileges", true},
       {"capabilities",
        {{"bounding", capabilities}, {"effective", capabilities}, {"permitted", capabilities}}},
-      {"rlimits",
-       json::array(
-           {{{"type", "RLIMIT_NOFILE"}, {"soft", spec.open_files}, {"hard", spec.open_files}},
-            {{"type", "RLIMIT_CORE"}, {"soft", 0}, {"hard", 0}}})},
   };
   return {{"ociVersion", "1.0.2"},
           {"process", std::move(process)},

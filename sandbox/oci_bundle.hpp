@@ -33,16 +33,18 @@ struct BundleSpec {
   IdMapping ids;  ///< the job's range
   std::vector<BundleMount> mounts;
   NetworkMode network = NetworkMode::none;
+  std::filesystem::path user_namespace;     ///< joined when not empty; `ids` is its map
   std::filesystem::path network_namespace;  ///< joined when not empty
   std::uint64_t tmp_bytes = 1ULL << 30;
   std::uint64_t shm_bytes = 64ULL << 20;
-  std::uint64_t open_files = 65536;   ///< RLIMIT_NOFILE; not above what the caller may set
   std::filesystem::path cgroup_path;  ///< only for runtimes that insist on one
   NestedNamespaces nested = NestedNamespaces::deny;
 };
 
 /// runtime-spec 1.0.2. All but podman's default capabilities are dropped, no_new_privs is set,
-/// /proc and /sys are masked as usual, /tmp and /dev/shm are bounded.
+/// /proc and /sys are masked as usual, /tmp and /dev/shm are bounded. No rlimits: the job inherits
+/// the runtime's, for a runtime could not set them in a user namespace that belongs to another
+/// user.
 nlohmann::json oci_config(const BundleSpec& spec);
 
 }  // namespace flow_runner

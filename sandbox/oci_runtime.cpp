@@ -10,6 +10,7 @@
 #include "sandbox/descriptor.hpp"
 #include "sandbox/oci_bundle.hpp"
 #include "sandbox/process.hpp"
+#include "sandbox/rootless.hpp"
 
 namespace flow_runner {
 namespace {
@@ -56,7 +57,8 @@ asio::awaitable<Result<void>> probe(const OciRuntime& runtime, const std::filesy
                                     const std::filesystem::path& scratch,
                                     Cancellation& cancellation) {
   const auto bundle = scratch / ("probe-" + runtime.program.filename().string());
-  constexpr std::uint32_t owner = IdRange::default_first - IdRange::size;
+  const std::uint32_t owner =
+      is_rootless() ? IdRange::of_user_namespace().base() : IdRange::default_first - IdRange::size;
   std::error_code error;
   std::filesystem::create_directories(bundle / "rootfs", error);
   std::filesystem::copy_file(init, bundle / "rootfs/init", error);
@@ -69,7 +71,6 @@ asio::awaitable<Result<void>> probe(const OciRuntime& runtime, const std::filesy
   spec.rootfs = bundle / "rootfs";
   spec.argv = {"/init", "-V"};
   spec.ids = {0, owner, IdRange::size};
-  spec.open_files = 256;
   if (runtime.wants_cgroup_path) spec.cgroup_path = "/flow-runner-probe";
   std::filesystem::permissions(bundle, std::filesystem::perms(0755), error);
   FR_CO_CHECK(replace_file(bundle / "config.json", oci_config(spec).dump(), 0600));

@@ -1,14 +1,19 @@
 #include "sandbox/oci_sandbox.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <fcntl.h>
+#include <sstream>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "sandbox/alarm.hpp"
+#include "sandbox/contained_processes.hpp"
 #include "sandbox/descriptor.hpp"
 #include "sandbox/mount.hpp"
+#include "sandbox/rootless.hpp"
 
 namespace flow_runner {
 namespace {
@@ -21,15 +26,66 @@ Result<void> make_directory(const std::filesystem::path& path, unsigned mode) {
   return {};
 }
 
-std::uint64_t open_files_limit() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  return std::min<std::uint64_t>(limit.rlim_max, 1 << 20);
+/// Gives a namespace a path, for runtimes know them by path only.
+Result<void> pin_namespace(const Descriptor& space, const std::filesystem::path& path) {
+  FR_CHECK(replace_file(path, "", 0600));
+  const std::string source = "/proc/self/fd/" + std::to_string(space.get());
+  if (::mount(source.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0)
+    return errno_error("cannot pin a namespace on " + path.string());
+  return {};
+}
+
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool is_required(std::string_view layer, const std::vector<std::string>& required) {
+  return contains(required, "all") || contains(required, layer);
+}
+
+Error missing_layer(const std::string& layer) {
+  std::string cure = "enable the cgroup controller in the kernel, or ask for no such limit (0)";
+  if (is_rootless())
+    cure =
+        "without root it takes a cgroup that was delegated to the user: start flow-runner by "
+        "`systemd-run --user --scope --property=Delegate=yes flow-runner …`; or go on without by "
+        "naming what you insist on: `--sandbox-require none`";
+  return {ErrorCode::denied,
+          "this host cannot give the job the layer " + layer + ": no cgroup enforces it; " + cure};
+}
+
+/// None above what this process has: only CAP_SYS_RESOURCE could raise it.
+std::vector<std::pair<int, std::uint64_t>> resource_limits(const SandboxSpec& spec) {
+  constexpr std::uint64_t max_open_files = 1 << 20;
+  const auto at_most = [](int resource, std::uint64_t wanted) {
+    rlimit own{};
+    ::getrlimit(static_cast<__rlimit_resource>(resource), &own);
+    return std::pair(resource, std::min<std::uint64_t>(own.rlim_max, wanted));
+  };
+  std::vector<std::pair<int, std::uint64_t>> limits = {at_most(RLIMIT_NOFILE, max_open_files),
+                                                       {RLIMIT_CORE, 0}};
+  if (spec.file_bytes > 0) limits.push_back(at_most(RLIMIT_FSIZE, spec.file_bytes));
+  return limits;
+}
+
+/// What the runtime says of its own failure; its warnings are none.
+std::string failure_in(const std::string& log) {
+  std::string failure;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);)
+    if (line.find("level=warning") == std::string::npos) failure += line + "\n";
+  return failure;
 }
 
 }  // namespace
 
-void hide_hybrid_cgroup_tree() noexcept { unmount("/sys/fs/cgroup/unified"); }
+void hide_hybrid_cgroup_tree() noexcept {
+  // What was mounted outside of a user namespace cannot be unmounted in it, only covered.
+  if (is_rootless())
+    (void)mount_tmpfs("/sys/fs/cgroup", 4096, 0755);
+  else
+    unmount("/sys/fs/cgroup/unified");
+}
 
 OciSandbox::OciSandbox(std::filesystem::path runtime_cache)
     : runtime_cache_(std::move(runtime_cache)) {}
@@ -41,12 +97,48 @@ OciSandbox::~OciSandbox() {
 asio::awaitable<Result<void>> OciSandbox::prepare(SandboxSpec spec, Cancellation& cancellation) {
   spec_ = std::move(spec);
   FR_CO_TRY(init_, find_init());
-  FR_CO_TRY(cgroup_, Cgroup::create(host_cgroup_hierarchies(), spec_.id, spec_.limits));
+  FR_CO_CHECK(make_cgroup());
   hide_hybrid_cgroup_tree();
   FR_CO_TRY(runtime_, co_await find_oci_runtime(runtime_cache_, spec_.scratch, cancellation));
+  FR_CO_CHECK(make_namespaces());
   FR_CO_CHECK(mount_root());
   FR_CO_CHECK(write_network_files());
   co_return Result<void>();
+}
+
+Result<void> OciSandbox::make_cgroup() {
+  const auto hierarchies = host_cgroup_hierarchies();
+  missing_ = missing_controllers(hierarchies, spec_.limits);
+  for (const auto& layer : missing_)
+    if (is_required(layer, spec_.required_layers)) return missing_layer(layer);
+  const auto lacks = [this](const char* layer) { return contains(missing_, layer); };
+  if (lacks("cgroup_memory")) spec_.limits.memory_bytes = 0;
+  if (lacks("cgroup_pids")) spec_.limits.pids = 0;
+  if (lacks("cgroup_cpu")) spec_.limits.cpus = 0;
+  FR_TRY(cgroup_, Cgroup::create(hierarchies, spec_.id, spec_.limits));
+  return {};
+}
+
+/// The cgroup holds all that the job started; without one its PID namespace does.
+void OciSandbox::signal(int number, int except) const {
+  if (cgroup_->exists())
+    cgroup_->signal(number, except);
+  else
+    (void)signal_contained_processes(number);
+}
+
+Result<void> OciSandbox::kill(std::chrono::milliseconds deadline) {
+  return cgroup_->exists() ? cgroup_->kill(deadline) : kill_contained_processes(deadline);
+}
+
+Result<void> OciSandbox::make_namespaces() {
+  JobNetwork network = JobNetwork::isolated;
+  if (spec_.network == NetworkMode::host) network = JobNetwork::shared;
+  if (spec_.network == NetworkMode::proxy) network = JobNetwork::with_listener;
+  FR_TRY(namespaces_, make_job_namespaces(spec_.ids->whole(), network));
+  FR_CHECK(pin_namespace(namespaces_.user, spec_.scratch / "ns-user"));
+  if (namespaces_.network) FR_CHECK(pin_namespace(namespaces_.network, spec_.scratch / "ns-net"));
+  return {};
 }
 
 Result<void> OciSandbox::mount_root() {
@@ -54,14 +146,19 @@ Result<void> OciSandbox::mount_root() {
   const OverlaySpec overlay{.lower = spec_.image_layers,
                             .upper = spec_.root_overlay / "upper",
                             .work = spec_.root_overlay / "work",
-                            .is_volatile = true};
+                            .is_volatile = true,
+                            .user_xattr = is_rootless()};
   FR_CHECK(make_directory(overlay.upper, 0755));
   FR_CHECK(make_directory(overlay.work, 0700));
   if (::chown(overlay.upper.c_str(), base, base) != 0)
     return errno_error("cannot chown the root overlay");
   FR_CHECK(make_directory(spec_.scratch / "layers", 0711));
   FR_CHECK(make_directory(spec_.scratch / "root", 0755));
-  FR_TRY(const Descriptor map, make_id_map(spec_.ids->whole(), spec_.ids->whole()));
+  Descriptor map;
+  // A rootless store holds its layers with the ids that a job has: nothing to translate.
+  if (!is_rootless()) {
+    FR_TRY(map, make_id_map({spec_.ids->whole()}, {spec_.ids->whole()}));
+  }
   FR_CHECK(mount_overlay(overlay, spec_.scratch / "root", spec_.scratch / "layers", map.get()));
   mounted_ = true;
   return {};
@@ -70,7 +167,7 @@ Result<void> OciSandbox::mount_root() {
 Result<void> OciSandbox::write_network_files() {
   const auto folder = spec_.scratch / "etc";
   FR_CHECK(make_directory(folder, 0755));
-  std::string resolv = "# this job has no network\n";
+  std::string resolv = "# this job resolves no names itself\n";
   std::string hosts = "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 flow\n";
   if (spec_.network == NetworkMode::host) {
     if (auto text = read_file("/etc/resolv.conf", 1 << 16)) resolv = std::move(*text);
@@ -98,8 +195,9 @@ BundleSpec OciSandbox::bundle_for(const SandboxCommand& command) const {
   bundle.mounts.push_back({init_, init_in_container, true});
   bundle.mounts.insert(bundle.mounts.end(), spec_.mounts.begin(), spec_.mounts.end());
   bundle.network = spec_.network;
+  bundle.user_namespace = spec_.scratch / "ns-user";
+  if (namespaces_.network) bundle.network_namespace = spec_.scratch / "ns-net";
   bundle.tmp_bytes = spec_.tmp_bytes;
-  bundle.open_files = open_files_limit();
   if (runtime_->wants_cgroup_path) bundle.cgroup_path = "/flow-runner/" + cgroup_->name();
   return bundle;
 }
@@ -122,36 +220,42 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
   process_spec.stdout_fd = command.output_fd;
   process_spec.stderr_fd = command.output_fd;
   process_spec.cgroup_procs = cgroup_->procs_files();
+  process_spec.resource_limits = resource_limits(spec_);
   const auto executor = co_await asio::this_coro::executor;
   const std::uint64_t oom_before = cgroup_->oom_kills();
+  const std::uint64_t refused_before = cgroup_->refused_tasks();
   FR_CO_TRY(Process process, Process::spawn(executor, process_spec));
 
   Alarm grace(executor);
   const auto kill_all = [this, &process] {
     process.signal_group(SIGKILL);
-    (void)cgroup_->kill(std::chrono::milliseconds(0));
+    (void)kill(std::chrono::milliseconds(0));
   };
-  const auto on_request = cancellation.on_request([&](StopCause) {
-    cgroup_->signal(SIGTERM, process.pid());
+  const auto on_request = cancellation.on_request([&](StopCause cause) {
+    // Whoever has used up a limit would go on using it up during the grace.
+    if (cause == StopCause::resource_exhausted) return kill_all();
+    signal(SIGTERM, process.pid());
     grace.set(command.grace, kill_all);
   });
   const auto on_kill = cancellation.on_kill([&](StopCause) { kill_all(); });
   FR_CO_TRY(const ExitStatus status, co_await process.wait());
-  FR_CO_CHECK(cgroup_->kill(std::chrono::seconds(10)));
-  const SandboxExit exit{status, cgroup_->oom_kills() - oom_before};
+  FR_CO_CHECK(kill(std::chrono::seconds(10)));
+  const SandboxExit exit{status, cgroup_->oom_kills() - oom_before,
+                         cgroup_->refused_tasks() - refused_before, cgroup_->swap_unlimited()};
 
   // The runtime reports its own failures in its log; the command's exit code alone cannot tell them
   // apart.
   const auto log = read_file(bundle / "log", 1 << 16);
-  if (!status.success() && log && !log->empty() && !cancellation.requested() && exit.oom_kills == 0)
+  const std::string failure = log ? failure_in(*log) : std::string();
+  if (!status.success() && !failure.empty() && !cancellation.requested() && exit.oom_kills == 0)
     co_return Error{ErrorCode::denied, runtime_->program.filename().string() +
-                                           " could not start the container: " + *log};
+                                           " could not start the container: " + failure};
   co_return exit;
 }
 
 asio::awaitable<Result<void>> OciSandbox::destroy() {
   if (cgroup_) {
-    auto killed = cgroup_->kill(std::chrono::seconds(10));
+    auto killed = kill(std::chrono::seconds(10));
     cgroup_.reset();
     if (!killed) co_return killed.error();
   }
@@ -163,6 +267,7 @@ std::vector<std::string> OciSandbox::layers() const {
   std::vector<std::string> names = {"user_namespace", "pid_namespace", "mount_namespace", "seccomp",
                                     "no_new_privs",   "capabilities",  "masked_paths"};
   if (spec_.network == NetworkMode::none) names.emplace_back("network_none");
+  if (spec_.network == NetworkMode::proxy) names.emplace_back("network_proxy");
   if (spec_.limits.memory_bytes > 0) names.emplace_back("cgroup_memory");
   if (spec_.limits.pids > 0) names.emplace_back("cgroup_pids");
   if (spec_.limits.cpus > 0) names.emplace_back("cgroup_cpu");

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "sandbox/job_namespaces.hpp"
 #include "sandbox/oci_runtime.hpp"
 #include "sandbox/sandbox.hpp"
 
@@ -22,17 +23,28 @@ class OciSandbox : public Sandbox {
                                            Cancellation& cancellation) override;
   asio::awaitable<Result<void>> destroy() override;
   [[nodiscard]] std::vector<std::string> layers() const override;
+  [[nodiscard]] std::vector<std::string> missing_layers() const override { return missing_; }
+
+  /// The socket in the job's network from which its proxy accepts; -1 unless the network is
+  /// `proxy`.
+  [[nodiscard]] int proxy_listener() const noexcept { return namespaces_.listener.get(); }
 
  private:
+  Result<void> make_cgroup();
+  Result<void> make_namespaces();
+  void signal(int number, int except) const;
+  Result<void> kill(std::chrono::milliseconds deadline);
   Result<void> mount_root();
   Result<void> write_network_files();
   [[nodiscard]] BundleSpec bundle_for(const SandboxCommand& command) const;
 
   std::filesystem::path runtime_cache_;
   SandboxSpec spec_;
+  JobNamespaces namespaces_;
   std::optional<OciRuntime> runtime_;
   std::optional<Cgroup> cgroup_;
   std::filesystem::path init_;
+  std::vector<std::string> missing_;
   int runs_ = 0;
   bool mounted_ = false;
 };

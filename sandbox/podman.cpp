@@ -7,6 +7,8 @@
 
 #include "config/encoding.hpp"
 #include "sandbox/descriptor.hpp"
+#include "sandbox/id_map.hpp"
+#include "sandbox/rootless.hpp"
 
 namespace flow_runner {
 namespace {
@@ -59,8 +61,27 @@ std::vector<std::string> podman_environment(const fs::path& temporary, const fs:
        {"XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "CONTAINERS_REGISTRIES_CONF"})
     if (const char* value = std::getenv(name)) set(name, value);
   set("TMPDIR", temporary.string());
+  // Without root podman insists on a home that exists; a service's user may have none.
+  const char* home = std::getenv("HOME");
+  std::error_code ignored;
+  if (home == nullptr || !fs::is_directory(home, ignored)) set("HOME", temporary.string());
   if (!bundle.empty()) set("SSL_CERT_FILE", bundle.string());
   return environment;
+}
+
+/// Rootless, the store's files belong to the ids that jobs have: podman runs as the root of those,
+/// and sees the user as one more id, for the user's folders are where store and credentials are.
+/// Told by its own variables that this is done, it makes no namespace itself and marks layers in
+/// user.* attributes. Empty where nothing is to be done.
+Result<Descriptor> rootless_namespace(std::vector<std::string>& environment) {
+  if (!is_rootless()) return Descriptor();
+  const std::uint32_t base = IdRange::of_user_namespace().base();
+  const IdMap map = {{0, base, IdRange::size}, {IdRange::size, 0, 1}};
+  const std::string user = std::to_string(host_uid());
+  environment.emplace_back("_CONTAINERS_USERNS_CONFIGURED=done");
+  environment.push_back("_CONTAINERS_ROOTLESS_UID=" + user);
+  environment.push_back("_CONTAINERS_ROOTLESS_GID=" + user);
+  return make_id_map(map, map);
 }
 
 }  // namespace
@@ -70,7 +91,7 @@ Podman::Podman(fs::path images) : images_(std::move(images)) {}
 fs::path Podman::run_folder() const {
   // podman refuses a run folder whose path is longer than 50 bytes.
   const std::string name = "i-" + sha256_hex(images_.string()).substr(0, 12);
-  const uid_t uid = ::geteuid();
+  const std::uint32_t uid = host_uid();
   if (uid == 0) return fs::path("/run/flow-runner") / name;
   const fs::path user = fs::path("/run/user") / std::to_string(uid);
   std::error_code ignored;
@@ -83,7 +104,7 @@ Result<void> Podman::prepare_run_folder() const {
   const fs::path parent = folder.parent_path();
   // Below /run this is the service's runtime folder, which may be there already with rights of its
   // own.
-  if (::geteuid() != 0) {
+  if (host_uid() != 0) {
     FR_CHECK(own_folder(parent));
   } else if (::mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST) {
     return errno_error("cannot make " + parent.string());
@@ -142,6 +163,8 @@ asio::awaitable<Result<RunOutput>> Podman::run(std::vector<std::string> argument
   }
   spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
   spec.environment = podman_environment(temporary.path(), bundle);
+  FR_CO_TRY(const Descriptor job_ids, rootless_namespace(spec.environment));
+  spec.user_namespace = job_ids.get();
   auto output = co_await run_process(std::move(spec), options.limits, cancellation,
                                      std::move(options.on_stderr));
   if (!output && output.error().code == ErrorCode::not_found)

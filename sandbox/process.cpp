@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,10 +55,15 @@ struct ChildSetup {
   template <class Launcher>
   error_code on_exec_setup(Launcher&, const std::filesystem::path&, const char* const*&) {
     ::setpgid(0, 0);
+    if (spec.user_namespace >= 0 && !enter_user_namespace()) return last_error();
     if (spec.lifetime == Lifetime::with_parent) {
       if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return last_error();
       // The parent may have died before the signal was asked for.
       if (::getppid() != parent) ::_exit(127);
+    }
+    for (const auto& [resource, value] : spec.resource_limits) {
+      const rlimit limit{.rlim_cur = value, .rlim_max = value};
+      if (::setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) return last_error();
     }
     sigset_t none;
     sigemptyset(&none);
@@ -82,6 +88,12 @@ struct ChildSetup {
   }
 
  private:
+  /// Before the death signal is asked for, which a change of user clears.
+  [[nodiscard]] bool enter_user_namespace() const {
+    return ::setns(spec.user_namespace, CLONE_NEWUSER) == 0 && ::setresgid(0, 0, 0) == 0 &&
+           ::setresuid(0, 0, 0) == 0 && ::unshare(CLONE_NEWNS) == 0;
+  }
+
   error_code move_descriptors() {
     // Boost 1.81 closes only what lies behind the last descriptor that is kept, not the gaps
     // between.

@@ -41,6 +41,8 @@ struct ProcessSpec {
   std::vector<std::filesystem::path>
       cgroup_procs;  ///< cgroup.procs files the child joins before exec
   Lifetime lifetime = Lifetime::with_parent;
+  std::vector<std::pair<int, std::uint64_t>> resource_limits;  ///< {RLIMIT_…, soft and hard limit}
+  int user_namespace = -1;  ///< joined as its root, with a new mount namespace; borrowed
 };
 
 /// How a child ended.

@@ -33,7 +33,11 @@ struct SandboxSpec {
   const IdRange* ids = nullptr;     ///< outlives the sandbox
   CgroupLimits limits;
   std::uint64_t tmp_bytes = 1ULL << 30;
+  std::uint64_t file_bytes = 0;  ///< the largest file that the job may write; 0: no limit
   NetworkMode network = NetworkMode::none;
+  /// Layers that must be had (as layers() names them); "all" stands for every one. Of the others,
+  /// what this host cannot give is left out and told by missing_layers().
+  std::vector<std::string> required_layers = {"all"};
 };
 
 /// One command in the sandbox. stdin is /dev/null.
@@ -47,7 +51,9 @@ struct SandboxCommand {
 
 struct SandboxExit {
   ExitStatus status;
-  std::uint64_t oom_kills = 0;  ///< processes killed because the job's memory limit was reached
+  std::uint64_t oom_kills = 0;      ///< processes killed because the job's memory limit was reached
+  std::uint64_t refused_tasks = 0;  ///< not started because the job's limit of tasks was reached
+  bool swap_unlimited = false;      ///< the memory limit did not hold for the host's swap
 };
 
 /// Order: prepare once, run any number of times one after the other, destroy. One thread.
@@ -70,6 +76,8 @@ class Sandbox {
 
   /// Names of the isolation layers in force, for the result.
   [[nodiscard]] virtual std::vector<std::string> layers() const = 0;
+  /// Names of those that the host could not give and nobody insisted on.
+  [[nodiscard]] virtual std::vector<std::string> missing_layers() const = 0;
 };
 
 }  // namespace flow_runner

@@ -17,6 +17,7 @@
 #include "daemon/cli/job_commands.hpp"
 #include "daemon/cli/usage.hpp"
 #include "executor/executor_process.hpp"
+#include "sandbox/rootless.hpp"
 
 namespace flow_runner::cli {
 
@@ -135,8 +136,7 @@ int run_command(int argc, char** argv) {
   add_exec_options(*exec, commands.exec);
   exec->callback([&] { commands.chosen = [&] { return exec_command(commands.exec); }; });
   add_job_commands(app, commands);
-  int image_exit_code = exit_success;
-  add_image_command(app, image_exit_code);
+  add_image_command(app, commands.chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -146,7 +146,10 @@ int run_command(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return usage_error(app, error);
   }
-  return commands.chosen ? commands.chosen() : image_exit_code;
+  // Once the command line is known to be right, and before anything is read or made.
+  if (const auto entered = enter_user_namespace(argv); !entered)
+    return print_error(entered.error());
+  return commands.chosen();
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include "config/registry_addresses.hpp"
 #include "config/variables.hpp"
 #include "daemon/cli/console.hpp"
 #include "daemon/cli/exec_inputs.hpp"
@@ -58,6 +59,7 @@ Result<ExecInputs> read_inputs(const ExecOptions& options) {
   FR_TRY(inputs.secrets, read_secrets(options));
   FR_TRY(inputs.chance, random_bits());
   inputs.now = std::chrono::system_clock::now();
+  if (names_registries(options, inputs.flow)) inputs.registries = registry_rules();
   return inputs;
 }
 

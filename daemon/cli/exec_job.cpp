@@ -5,6 +5,7 @@
 #include <ctime>
 #include <set>
 
+#include "config/network_presets.hpp"
 #include "config/version.hpp"
 #include "executor/publication_guard.hpp"
 #include "executor/remote_url.hpp"
@@ -120,17 +121,61 @@ void set_limits(const ExecOptions& options, const Flow& flow, ExecJob& result) {
   if (options.limits.memory_bytes) limits.memory_bytes = *options.limits.memory_bytes;
   if (options.limits.cpus) limits.cpus = *options.limits.cpus;
   if (options.limits.pids) limits.pids = *options.limits.pids;
+  if (options.limits.disk_bytes) limits.disk_bytes = *options.limits.disk_bytes;
   if (options.timeout) limits.timeout = *options.timeout;
-  const FlowExtensions& asked = flow.extensions;
-  result.job.network = options.network.value_or(NetworkMode::none);
-  if (asked.network == NetworkMode::none && result.job.network == NetworkMode::host)
-    result.warnings.push_back("the flow asks for no network, so --network host has no effect");
-  if (asked.network == NetworkMode::host && result.job.network == NetworkMode::none)
-    result.warnings.push_back(
-        "the flow asks for the host's network; it gets none, because a flow can only narrow what "
-        "it "
-        "is given: --network host allows it");
-  narrow(result.job, asked);
+  result.job.required_layers = options.required_layers;
+  narrow(result.job, flow.extensions);
+}
+
+void compare_modes(NetworkMode given, NetworkMode asked, std::vector<std::string>& warnings) {
+  const std::string given_word(to_string(given));
+  const std::string asked_word(to_string(asked));
+  if (asked > given)
+    warnings.push_back("the flow asks for the network " + asked_word + " and gets " + given_word +
+                       ", because a flow can only narrow what it is given: --network " +
+                       asked_word + " allows it");
+  else if (given == NetworkMode::host && asked == NetworkMode::none)
+    warnings.emplace_back("the flow asks for no network, so --network host has no effect");
+}
+
+// A literal or wildcard must be allowed as such; whether a name is, the policy says.
+bool is_allowed(const NetworkPolicy& policy, const NetworkRule& rule) {
+  const auto same = [&](const NetworkRule& given) { return to_string(given) == to_string(rule); };
+  if (std::any_of(policy.allow.begin(), policy.allow.end(), same)) return true;
+  if (rule.wildcard || rule.prefix_bits || rule.port == 0) return false;
+  const NetworkPolicy alone{.allow = policy.allow, .deny = {}, .narrowed_to = {}};
+  return decide(alone, rule.host, rule.port).allowed;
+}
+
+void report_unmet_entries(const NetworkPolicy& policy, std::vector<std::string>& warnings) {
+  if (!policy.narrowed_to) return;
+  std::string missing;
+  for (const NetworkRule& rule : *policy.narrowed_to)
+    if (rule.origin == flow_network_origin && !is_allowed(policy, rule))
+      missing += " --network-allow " + to_string(rule);
+  if (!missing.empty())
+    warnings.push_back("the flow asks for hosts that it is not given; to give them:" + missing);
+}
+
+// After the variables, among which the preset `gitlab` looks.
+Result<void> set_network(const ExecOptions& options, const ExecInputs& inputs, ExecJob& result) {
+  Job& job = result.job;
+  job.network = options.network;
+  job.network_policy.deny = options.network_deny;
+  for (const std::string& entry : options.network_allow) {
+    FR_TRY(const auto rules,
+           expand_network_entry(entry, "--network-allow", job, inputs.registries));
+    job.network_policy.allow.insert(job.network_policy.allow.end(), rules.begin(), rules.end());
+    if (rules.empty())
+      result.warnings.push_back("--network-allow " + entry + ": nothing of it is known here");
+  }
+  // The host's network includes its registries: a flow may narrow it to them.
+  if (job.network == NetworkMode::host) job.network_policy.allow = inputs.registries;
+  const FlowExtensions& asked = inputs.flow.extensions;
+  if (asked.network) compare_modes(job.network, *asked.network, result.warnings);
+  narrow_network(job, asked);
+  if (job.network == NetworkMode::proxy) report_unmet_entries(job.network_policy, result.warnings);
+  return {};
 }
 
 // Names that reach a script unlisted, because GitLab itself gives them.
@@ -231,6 +276,14 @@ std::string make_job_id(std::chrono::system_clock::time_point now, std::uint64_t
   return text;
 }
 
+bool names_registries(const ExecOptions& options, const Flow& flow) {
+  const auto named = [](const std::vector<std::string>& entries) {
+    return std::find(entries.begin(), entries.end(), "registries") != entries.end();
+  };
+  const auto& asked = flow.extensions.network_allow;
+  return named(options.network_allow) || (asked && named(*asked));
+}
+
 Result<ExecJob> make_exec_job(const ExecOptions& options, const ExecInputs& inputs) {
   ExecJob result;
   Job& job = result.job;
@@ -273,6 +326,7 @@ Result<ExecJob> make_exec_job(const ExecOptions& options, const ExecInputs& inpu
   set_limits(options, inputs.flow, result);
   add_predefined(options, inputs, job);
   add_given(options, inputs, result);
+  FR_CHECK(set_network(options, inputs, result));
   return result;
 }
 

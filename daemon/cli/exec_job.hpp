@@ -28,6 +28,7 @@ struct ExecInputs {
   std::string input, context;
   std::vector<GivenSecret> secrets;      ///< those of --secret, in order, then --git-token-from's
   std::optional<LocalRepository> local;  ///< absent: options.repo is an address
+  std::vector<NetworkRule> registries;   ///< what the preset `registries` stands for here
   std::chrono::system_clock::time_point now;
   std::uint64_t chance = 0;  ///< random bits for id and ref
 };
@@ -39,6 +40,9 @@ struct ExecJob {
 
 /// `20261122-143012-3f9a01`: sorts by time.
 std::string make_job_id(std::chrono::system_clock::time_point now, std::uint64_t chance);
+
+/// Whether an option or the flow names the preset `registries`, so that they must be read.
+bool names_registries(const ExecOptions& options, const Flow& flow);
 
 /// The job that `exec` runs. Errors are the user's to mend: an address, a target, a token's name.
 Result<ExecJob> make_exec_job(const ExecOptions& options, const ExecInputs& inputs);

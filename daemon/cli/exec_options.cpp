@@ -1,10 +1,13 @@
 #include "daemon/cli/exec_options.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <sstream>
 
 #include <CLI/CLI.hpp>
 
+#include "config/network_presets.hpp"
 #include "config/ref_name.hpp"
 #include "config/units.hpp"
 #include "config/variables.hpp"
@@ -46,11 +49,28 @@ Result<std::optional<PullPolicy>> read_pull(const std::string& word) {
   return wrong("--pull is always, if-not-present or never, not \"" + word + "\"");
 }
 
-Result<std::optional<NetworkMode>> read_network(const std::string& word) {
-  if (word.empty()) return std::optional<NetworkMode>();
-  if (word == "none") return std::optional(NetworkMode::none);
-  if (word == "host") return std::optional(NetworkMode::host);
-  return wrong("--network is none or host, not \"" + word + "\"");
+Result<void> read_network(const ExecArguments& arguments, ExecOptions& options) {
+  if (!arguments.network.empty()) {
+    const auto mode = network_mode_from(arguments.network);
+    if (!mode) return wrong("--network is none, proxy or host, not \"" + arguments.network + "\"");
+    options.network = *mode;
+  }
+  const bool entries = !arguments.network_allow.empty() || !arguments.network_deny.empty();
+  if (entries && options.network != NetworkMode::proxy)
+    return wrong("--network-allow and --network-deny are the proxy's, and --network " +
+                 arguments.network + " has none: leave them out, or say --network proxy");
+  for (const std::string& entry : arguments.network_allow) {
+    // What a preset stands for is known with the job; whether an entry can be read is known now.
+    const auto checked = expand_network_entry(entry, "--network-allow", {}, {});
+    if (!checked) return wrong("--network-allow " + entry + ": " + checked.error().message);
+    options.network_allow.push_back(entry);
+  }
+  for (const std::string& entry : arguments.network_deny) {
+    auto rule = parse_network_rule(entry, "--network-deny");
+    if (!rule) return wrong("--network-deny " + entry + ": " + rule.error().message);
+    options.network_deny.push_back(std::move(*rule));
+  }
+  return {};
 }
 
 template <class Number>
@@ -77,6 +97,12 @@ Result<void> read_limits(const ExecArguments& arguments, ExecOptions& options) {
   FR_TRY(options.limits.cpus, read_number<double>("--cpus", arguments.cpus, 0.01, 4096, "1.5"));
   FR_TRY(options.limits.pids,
          read_number<std::uint64_t>("--pids", arguments.pids, 4, 4'194'304, "512"));
+  if (!arguments.disk.empty()) {
+    const auto bytes = parse_bytes(arguments.disk);
+    if (!bytes) return in_option("--disk", bytes.error());
+    if (*bytes < (1U << 20)) return wrong("--disk: less than 1MiB holds no workspace");
+    options.limits.disk_bytes = *bytes;
+  }
   if (!arguments.timeout.empty()) {
     const auto timeout = parse_duration(arguments.timeout);
     if (!timeout) return in_option("--timeout", timeout.error());
@@ -161,15 +187,34 @@ void add_exec_options(CLI::App& app, ExecArguments& a) {
   app.add_option("--pull", a.pull, "always, if-not-present or never")
       ->type_name("POLICY")
       ->group(sandbox);
-  app.add_option("--network", a.network, "none (default), or host: the host's own network")
-      ->type_name("none|host")
+  app.add_option("--network", a.network,
+                 "proxy (default): only what --network-allow names; none; or host: the host's own "
+                 "network")
+      ->type_name("none|proxy|host")
+      ->group(sandbox);
+  app.add_option("--network-allow", a.network_allow,
+                 "what the job may reach: example.com:443, *.example.com:443, 10.0.0.0/8:5432, or "
+                 "a preset: agents, gitlab, registries")
+      ->type_name("ENTRY|PRESET")
+      ->allow_extra_args(false)
+      ->group(sandbox);
+  app.add_option("--network-deny", a.network_deny, "what it may not reach, whatever is allowed")
+      ->type_name("ENTRY")
+      ->allow_extra_args(false)
       ->group(sandbox);
   app.add_option("--memory", a.memory, "such as 4GiB (default)")->type_name("SIZE")->group(sandbox);
   app.add_option("--cpus", a.cpus, "cores, such as 1.5; default: all")
       ->type_name("N")
       ->group(sandbox);
+  app.add_option("--sandbox-require", a.sandbox_require,
+                 "layers without which the job must not run; default: all")
+      ->type_name("all|none|LAYER,…")
+      ->group(sandbox);
   app.add_option("--pids", a.pids, "processes and threads; default: 2048")
       ->type_name("N")
+      ->group(sandbox);
+  app.add_option("--disk", a.disk, "what the job may write, such as 10GiB (default)")
+      ->type_name("SIZE")
       ->group(sandbox);
   app.add_option("--timeout", a.timeout, "such as 30m; default: 2h")
       ->type_name("TIME")
@@ -214,6 +259,23 @@ Result<SecretSource> read_secret_option(const std::string& word) {
   return SecretSource{.name = name, .file = word.substr(equals + 2)};
 }
 
+/// The layers that a host may lack; every other is there or the job is refused, whatever is named.
+Result<std::vector<std::string>> read_required_layers(const std::string& words) {
+  constexpr std::array known = {"cgroup_memory", "cgroup_pids", "cgroup_cpu"};
+  if (words.empty() || words == "all") return std::vector<std::string>{"all"};
+  std::vector<std::string> layers;
+  if (words == "none") return layers;
+  std::stringstream stream(words);
+  for (std::string layer; std::getline(stream, layer, ',');) {
+    if (std::find(known.begin(), known.end(), layer) == known.end())
+      return wrong(
+          "--sandbox-require takes all, none or a list of cgroup_memory, cgroup_pids, cgroup_cpu; "
+          "every other layer is required always");
+    layers.push_back(layer);
+  }
+  return layers;
+}
+
 Result<ExecOptions> read_exec_options(const ExecArguments& a) {
   if (a.plan && a.json) return wrong("--plan has no result for --json: give one of them");
   ExecOptions options;
@@ -246,7 +308,8 @@ Result<ExecOptions> read_exec_options(const ExecArguments& a) {
   if (!a.git_token_from.empty() && !is_variable_name(a.git_token_from))
     return wrong("--git-token-from needs the name of a secret, never a token");
   FR_TRY(options.pull, read_pull(a.pull));
-  FR_TRY(options.network, read_network(a.network));
+  FR_TRY(options.required_layers, read_required_layers(a.sandbox_require));
+  FR_CHECK(read_network(a, options));
   FR_CHECK(read_limits(a, options));
   FR_CHECK(read_publication(a, options));
   return options;

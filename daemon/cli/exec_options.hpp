@@ -22,10 +22,10 @@ namespace flow_runner::cli {
 /// The words as typed; the command line parser writes here.
 struct ExecArguments {
   std::string flow, repo, ref, workload_ref, event = "mention", git_token_from, image, pull,
-                                             network, memory, cpus, pids, timeout, ca_file,
-                                             state_dir;
+                                             network, memory, cpus, pids, disk, timeout, ca_file,
+                                             state_dir, sandbox_require;
   std::optional<std::string> input, input_file, context, context_file;
-  std::vector<std::string> vars, secrets;
+  std::vector<std::string> vars, secrets, network_allow, network_deny;
   bool push = false, push_local = false, include_uncommitted = false, with_git_token = false,
        plan = false, json = false;
   int verbose = 0;
@@ -57,8 +57,11 @@ struct ExecOptions {
   std::string git_token_from;
   std::string image;
   std::optional<PullPolicy> pull;
-  std::optional<NetworkMode> network;
+  NetworkMode network = NetworkMode::proxy;
+  std::vector<std::string> network_allow;  ///< checked entries and names of presets
+  std::vector<NetworkRule> network_deny;
   ResourceLimits limits;
+  std::vector<std::string> required_layers = {"all"};
   std::optional<std::chrono::milliseconds> timeout;
   std::filesystem::path ca_file, state_dir;
   PublishMode publish = PublishMode::none;

@@ -129,7 +129,7 @@ asio::awaitable<Result<void>> prune(const Options& options, ImageStore& store,
 
 }  // namespace
 
-void add_image_command(CLI::App& app, int& exit_code) {
+void add_image_command(CLI::App& app, std::function<int()>& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App* image = app.add_subcommand("image", "the images of this runner's own store");
   image->require_subcommand(1);
@@ -137,10 +137,12 @@ void add_image_command(CLI::App& app, int& exit_code) {
     CLI::App* command = image->add_subcommand(name, what);
     command->add_option("--state-dir", options->state_dir,
                         "folder of jobs, images and repositories");
-    command->callback([options, action, &exit_code] {
-      exit_code = run(options->state_dir, [&](ImageStore& store, Cancellation& cancellation) {
-        return action(*options, store, cancellation);
-      });
+    command->callback([options, action, &chosen] {
+      chosen = [options, action] {
+        return run(options->state_dir, [&](ImageStore& store, Cancellation& cancellation) {
+          return action(*options, store, cancellation);
+        });
+      };
     });
     return command;
   };

@@ -1,6 +1,8 @@
 // `flow-runner image`: loads, lists and prunes the images of this runner's own store.
 #pragma once
 
+#include <functional>
+
 namespace CLI {
 class App;
 }
@@ -8,8 +10,8 @@ class App;
 namespace flow_runner::cli {
 
 /// Adds `image load FILE [--name NAME]`, `image list [--json]` and `image prune [--older-than D |
-/// --all]`, each with `--state-dir DIR`. The one that was asked for runs while the command line is
-/// parsed; exit_code becomes that of the program (console.hpp).
-void add_image_command(CLI::App& app, int& exit_code);
+/// --all]`, each with `--state-dir DIR`. `chosen` becomes the one that was asked for; it returns
+/// the program's exit code (console.hpp).
+void add_image_command(CLI::App& app, std::function<int()>& chosen);
 
 }  // namespace flow_runner::cli

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/network_presets.hpp"
 #include "config/quoted_path.hpp"
 #include "config/ref_name.hpp"
 #include "config/units.hpp"
@@ -66,8 +67,31 @@ std::string limits_text(const JobLimits& limits) {
   cpus.erase(cpus.find_last_not_of('0') + 1);
   if (cpus.ends_with('.')) cpus.pop_back();
   return "memory " + format_bytes(limits.memory_bytes) + ", cpus " +
-         (limits.cpus == 0 ? "all" : cpus) + ", pids " + std::to_string(limits.pids) +
-         ", timeout " + format_duration(limits.timeout);
+         (limits.cpus == 0 ? "all" : cpus) + ", pids " + std::to_string(limits.pids) + ", disk " +
+         format_bytes(limits.disk_bytes) + ", timeout " + format_duration(limits.timeout);
+}
+
+void add_rules(const char* word, const std::vector<NetworkRule>& rules, std::string& text) {
+  for (const NetworkRule& rule : rules)
+    text += std::string("  ") + word + " " + one_line(to_string(rule)) + "   (" +
+            one_line(rule.origin) + ")\n";
+}
+
+std::string network_text(const Job& job) {
+  if (job.network == NetworkMode::host)
+    return "host: the job reaches all that this host reaches, its loopback services included\n";
+  if (job.network == NetworkMode::none) return "none\n";
+  const NetworkPolicy& policy = job.network_policy;
+  std::string text = "proxy: ";
+  text += policy.allow.empty() ? "nothing is allowed; --network-allow HOST:PORT adds a host\n"
+                               : "only what is listed here\n";
+  add_rules("allow", policy.allow, text);
+  add_rules("deny ", policy.deny, text);
+  if (!policy.narrowed_to) return text;
+  text += policy.narrowed_to->empty() ? "  and the flow allows nothing of it\n"
+                                      : "  and of that only what the flow lists\n";
+  add_rules("flow ", *policy.narrowed_to, text);
+  return text;
 }
 
 std::string variable_text(const ResolvedVariable& variable) {
@@ -90,11 +114,7 @@ std::string plan_text(const Job& job, const ResolvedVariables& variables,
   text += "repository  " + repository_text(job) + "\n";
   text += "target      " + target_text(job.publish) + "\n";
   text += "limits      " + limits_text(job.limits) + "\n";
-  text += std::string("network     ") +
-          (job.network == NetworkMode::host
-               ? "host: the job reaches all that this host reaches, its loopback services included"
-               : "none") +
-          "\n";
+  text += "network     " + network_text(job);
   text += "commands\n";
   for (const std::string& command : job.flow.extensions.setup)
     text += "  $ " + one_line(command) + "   (setup)\n";

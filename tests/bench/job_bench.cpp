@@ -122,7 +122,6 @@ class BareRuntime {
     spec.rootfs = rootfs;
     spec.argv = {"/bin/true"};
     spec.ids = {0, owner, IdRange::size};
-    spec.open_files = 1024;
     if (runtime_.wants_cgroup_path) spec.cgroup_path = "/flow-runner-bench";
     fixtures::write_file(folder_ / "config.json", oci_config(spec).dump(), 0600);
   }

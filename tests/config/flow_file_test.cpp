@@ -139,6 +139,41 @@ TEST_CASE("flow file: our own keys are read") {
   CHECK(ext.publish_message == "Changes: by {agent}");
 }
 
+TEST_CASE("flow file: a network is a mode, a list, or both") {
+  const auto network = [](const std::string& value) {
+    return good(minimal + "x-flow-runner:\n  network: " + value + "\n").extensions;
+  };
+  using Entries = std::vector<std::string>;
+  CHECK(network("none").network == NetworkMode::none);
+  CHECK(network("proxy").network == NetworkMode::proxy);
+  CHECK_FALSE(network("proxy").network_allow.has_value());
+  CHECK(network("[]").network == NetworkMode::proxy);
+  CHECK(network("[]").network_allow == Entries());
+  const auto list = network(R"(["registry.example.com:443", "*.example.org:80", agents])");
+  CHECK(list.network == NetworkMode::proxy);
+  CHECK(list.network_allow == Entries{"registry.example.com:443", "*.example.org:80", "agents"});
+  const auto mapping = network("{allow: [gitlab], deny: ['a.example.com:443']}");
+  CHECK(mapping.network == NetworkMode::proxy);
+  CHECK(mapping.network_allow == Entries{"gitlab"});
+  CHECK(mapping.network_deny == Entries{"a.example.com:443"});
+  CHECK(network("{mode: host}").network == NetworkMode::host);
+}
+
+TEST_CASE("flow file: a wrong network entry is named with its place") {
+  const auto said = [](const std::string& value) {
+    return all_of(parse("image: a\ncommands: [echo]\nx-flow-runner:\n  network: " + value + "\n"));
+  };
+  CHECK(said("[example.com]").starts_with("f:4:13: an entry of `network`: `example.com`: "));
+  CHECK(said("[a.example.com:443, 'https://b.example.com/']").starts_with("f:4:32: an entry of"));
+  CHECK(said("[[a]]").starts_with("f:4:13: an entry of `network` must be a single value"));
+  CHECK(said("{allow: agents}").starts_with("f:4:20: `allow` must be a list of entries"));
+  CHECK(said("{deny: [agents]}").starts_with("f:4:20: an entry of `deny`: `agents`: "));
+  CHECK(said("{mode: host, allow: [agents]}").starts_with("f:4:12: `allow` and `deny` of"));
+  CHECK(said("{mode: none, deny: ['a:1']}").starts_with("f:4:12: `allow` and `deny` of"));
+  CHECK(said("{mode: bridge}").starts_with("f:4:19: `mode` is none, proxy, host or"));
+  CHECK(said("{alow: []}").find("did you mean `allow`?") != std::string::npos);
+}
+
 TEST_CASE("flow file: every mistake is reported at once, with its place") {
   const FlowFile file = parse(R"(image: -oops
 commands:
@@ -150,7 +185,7 @@ variables:
   - "a b"
 comands: []
 x-flow-runner:
-  network: proxy
+  network: bridge
   timeot: 5m
   resources: {memory: 4g, cpus: 0}
 )");
@@ -161,7 +196,7 @@ f:5:5: a command of `commands` must be a text, but this is a boolean: put it in 
 f:7:5: `$TOKEN` is no name of a variable: write it without $
 f:8:5: `a b` is no name of a variable: use letters, digits and _, at most 255 of them
 f:9:1: warning: unknown key `comands` in flow, ignored; did you mean `commands`?
-f:11:12: `network` is none or host, not `proxy`
+f:11:12: `network` is none, proxy, host or a list of entries such as `[example.com:443]`, not `bridge`
 f:12:3: unknown key `timeot` in `x-flow-runner`; did you mean `timeout`?
 f:13:23: `memory`: `4g` is not a size: write 4GiB (units are KiB, MiB, GiB and TiB)
 f:13:33: `cpus` is a number of cores from 0.01 to 4096, such as 1.5, not `0`

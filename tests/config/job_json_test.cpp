@@ -22,7 +22,9 @@ Job full_job() {
   job.flow = {.image = {"node:22", {"/bin/sh"}, PullPolicy::never},
               .commands = {"echo hi", "bytes \xFF"},
               .variables = {"A_TOKEN"},
-              .extensions = {.network = NetworkMode::host,
+              .extensions = {.network = NetworkMode::proxy,
+                             .network_allow = std::vector<std::string>{"agents"},
+                             .network_deny = {"example.com:*"},
                              .timeout = std::chrono::milliseconds(1'500),
                              .idle_timeout = std::chrono::seconds(7),
                              .resources = {1ULL << 40, 1.5, 99, 7},
@@ -67,13 +69,26 @@ Job full_job() {
                 .cpus = 0.5,
                 .pids = 5,
                 .tmp_bytes = 6,
-                .log_bytes = 7};
-  job.network = NetworkMode::host;
+                .log_bytes = 7,
+                .disk_bytes = 8,
+                .free_space_floor = 9};
+  job.network = NetworkMode::proxy;
+  job.network_policy.allow = {
+      {.host = "example.com",
+       .wildcard = true,
+       .prefix_bits = {},
+       .port = 443,
+       .origin = "network.allow"},
+      {.host = "10.0.0.0", .prefix_bits = 8, .port = 0, .any_address = true, .origin = "preset x"}};
+  job.network_policy.deny = {
+      {.host = "bad.example.com", .prefix_bits = {}, .port = 0, .origin = "--network-deny"}};
+  job.network_policy.narrowed_to = std::vector<NetworkRule>{};
   job.pull_policy = PullPolicy::always;
   job.ca_file = "/etc/ca\xFF.pem";
   job.registry_auth_file = "/root/auth.json";
   job.masking_also = {"EXTRA"};
   job.masking_never = {"PUBLIC_KEY"};
+  job.required_layers = {"cgroup_memory"};
   return job;
 }
 
@@ -106,6 +121,7 @@ TEST_CASE("job json: with secrets, everything comes back, bytes that are not UTF
     CHECK(read->variables[i].origin == job.variables[i].origin);
   }
   CHECK(read->ca_file == job.ca_file);
+  CHECK(read->network_policy == job.network_policy);
   // Whatever has no line of its own above.
   CHECK(to_json(*read, Secrets::include) == to_json(job, Secrets::include));
 }
@@ -118,6 +134,7 @@ TEST_CASE("job json: a job of defaults comes back as one") {
   CHECK(to_json(*read, Secrets::include) == to_json(job, Secrets::include));
   const auto least = job_from_json({{"version", 1}, {"id", "x"}, {"later", "unknown"}});
   REQUIRE(least.has_value());
+  CHECK(least->network_policy == NetworkPolicy());
   CHECK(least->limits.pids == JobLimits{}.pids);
   CHECK(least->publish.allow_refs == PublishSpec{}.allow_refs);
 }
@@ -169,7 +186,12 @@ TEST_CASE("job json: a wrong value is refused and named") {
       {R"({"limits": {"timeout_ms": 1e300}})", "limits.timeout_ms"},
       {R"({"limits": {"timeout_ms": 4000000000001}})", "limits.timeout_ms"},
       {R"({"limits": {"memory_bytes": -1}})", "limits.memory_bytes"},
-      {R"({"network": "proxy"})", "network"},
+      {R"({"network": "bridge"})", "network"},
+      {R"({"network_policy": []})", "network_policy"},
+      {R"({"network_policy": {"allow": [{"port": 443}]}})", "network_policy.allow"},
+      {R"({"network_policy": {"allow": [{"host": "a", "port": 65536}]}})", "network_policy.allow"},
+      {R"({"network_policy": {"deny": [{"host": "a", "wildcard": 1}]}})", "network_policy.deny"},
+      {R"({"network_policy": {"narrowed_to": "x"}})", "network_policy.narrowed_to"},
       {R"({"ca_file": "a\u0000b"})", "ca_file"},
   };
   for (const Row& row : rows) {

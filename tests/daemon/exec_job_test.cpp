@@ -85,7 +85,8 @@ TEST_CASE("exec job: a folder is a dry run from HEAD and the uncommitted files")
   CHECK(job.repository.project_path == "local/My-Project");
   CHECK(job.publish.mode == PublishMode::none);
   CHECK(job.publish.workload_ref.size() == std::string("workloads/").size() + 11);
-  CHECK(job.network == NetworkMode::none);
+  CHECK(job.network == NetworkMode::proxy);
+  CHECK(job.network_policy == NetworkPolicy());
   CHECK(value_of(job, "AI_FLOW_INPUT") == "please mend");
   CHECK(value_of(job, "AI_FLOW_CONTEXT") == "{}");
   CHECK(value_of(job, "AI_FLOW_EVENT") == "mention");
@@ -261,6 +262,7 @@ TEST_CASE("exec job: a flow can only narrow") {
   inputs.flow.extensions.resources.memory_bytes = 1U << 30;
   inputs.flow.extensions.resources.cpus = 2;
   inputs.flow.extensions.resources.pids = 1'000'000;
+  inputs.flow.extensions.resources.disk_bytes = 2ULL << 30;
   inputs.flow.extensions.timeout = std::chrono::hours(10);
   inputs.flow.extensions.network = NetworkMode::host;
   ExecOptions options;
@@ -270,8 +272,9 @@ TEST_CASE("exec job: a flow can only narrow") {
   CHECK(prepared->job.limits.memory_bytes == 1U << 30);
   CHECK(prepared->job.limits.cpus == 2);
   CHECK(prepared->job.limits.pids == 2048);
+  CHECK(prepared->job.limits.disk_bytes == 2ULL << 30);
   CHECK(prepared->job.limits.timeout == std::chrono::minutes(5));
-  CHECK(prepared->job.network == NetworkMode::none);
+  CHECK(prepared->job.network == NetworkMode::proxy);
   CHECK(warns(*prepared, "--network host"));
 
   inputs.flow.extensions.network = NetworkMode::none;
@@ -280,6 +283,36 @@ TEST_CASE("exec job: a flow can only narrow") {
   REQUIRE(prepared.has_value());
   CHECK(prepared->job.network == NetworkMode::none);
   CHECK(warns(*prepared, "no effect"));
+}
+
+TEST_CASE("exec job: presets are expanded, and what the flow lacks is named") {
+  ExecInputs inputs = remote_inputs({"CI_SERVER_URL"});
+  inputs.registries = {{.host = "npm.example.com",
+                        .prefix_bits = {},
+                        .port = 443,
+                        .any_address = true,
+                        .origin = "preset registries"}};
+  inputs.flow.extensions.network = NetworkMode::proxy;
+  inputs.flow.extensions.network_allow = {"registries", "x.example.com:443", "y.example.com:443"};
+  ExecOptions options = to_remote();
+  options.variables = {{"CI_SERVER_URL", "https://ci.example.com"}};
+  options.network_allow = {"gitlab", "registries", "*.example.com:443"};
+  auto prepared = make_exec_job(options, inputs);
+  REQUIRE(prepared.has_value());
+  std::string allowed;
+  for (const NetworkRule& rule : prepared->job.network_policy.allow)
+    allowed += to_string(rule) + " ";
+  CHECK(allowed == "gitlab.example:8443 ci.example.com:443 npm.example.com:443 *.example.com:443 ");
+  REQUIRE(prepared->job.network_policy.narrowed_to.has_value());
+  CHECK(prepared->job.network_policy.narrowed_to->size() == 3);
+  CHECK_FALSE(warns(*prepared, "not given"));
+  options.network_allow = {"x.example.com:443"};
+  prepared = make_exec_job(options, inputs);
+  REQUIRE(prepared.has_value());
+  CHECK(warns(*prepared, "to give them: --network-allow y.example.com:443"));
+  CHECK_FALSE(warns(*prepared, "--network-allow x.example.com:443"));
+  CHECK(names_registries({}, inputs.flow));
+  CHECK_FALSE(names_registries(options, Flow()));
 }
 
 TEST_CASE("exec job: an anonymous push is warned of") {

@@ -35,7 +35,8 @@ TEST_CASE("exec options: the default is a dry run of the only flow, here") {
   CHECK(options->dirty == DirtyTree::refused);
   CHECK(options->git_token == GitToken::withheld);
   CHECK(options->event == "mention");
-  CHECK_FALSE(options->network.has_value());
+  CHECK(options->network == NetworkMode::proxy);
+  CHECK(options->network_allow.empty());
 }
 
 TEST_CASE("exec options: every option arrives") {
@@ -74,6 +75,8 @@ TEST_CASE("exec options: every option arrives") {
                               "1.5",
                               "--pids",
                               "64",
+                              "--disk",
+                              "2GiB",
                               "--timeout",
                               "90s",
                               "--ca-file",
@@ -101,9 +104,21 @@ TEST_CASE("exec options: every option arrives") {
   CHECK(options->limits.memory_bytes == 1U << 30);
   CHECK(options->limits.cpus == 1.5);
   CHECK(options->limits.pids == 64);
+  CHECK(options->limits.disk_bytes == 2ULL << 30);
   CHECK(options->timeout == std::chrono::seconds(90));
   CHECK(options->publish == PublishMode::remote);
   CHECK(options->git_token == GitToken::injected);
+}
+
+TEST_CASE("exec options: network entries add up, and a preset is one") {
+  const auto options = parse({"--network-allow", "a.example.com:443", "--network-allow", "agents",
+                              "--network-deny", "b.example.com:443", "flow.yaml"});
+  REQUIRE(options.has_value());
+  CHECK(options->flow == "flow.yaml");
+  CHECK(options->network == NetworkMode::proxy);
+  CHECK(options->network_allow == std::vector<std::string>{"a.example.com:443", "agents"});
+  REQUIRE(options->network_deny.size() == 1);
+  CHECK(to_string(options->network_deny[0]) == "b.example.com:443");
 }
 
 TEST_CASE("exec options: an option with one value takes no more, so FLOW may follow") {
@@ -137,9 +152,16 @@ TEST_CASE("exec options: mistakes are refused by name") {
       {{"--input-file", "-", "--context-file", "-"}, "standard input"},
       {{"--plan", "--json"}, "--plan"},
       {{"--pull", "sometimes"}, "--pull is always"},
-      {{"--network", "bridge"}, "--network is none or host"},
+      {{"--network", "bridge"}, "--network is none, proxy or host"},
+      {{"--network", "none", "--network-allow", "a.example.com:443"}, "say --network proxy"},
+      {{"--network", "host", "--network-deny", "a.example.com:443"}, "say --network proxy"},
+      {{"--network-allow", "a.example.com"}, "--network-allow a.example.com: "},
+      {{"--network-allow", "agent"}, "presets are agents"},
+      {{"--network-deny", "agents"}, "--network-deny agents: "},
       {{"--memory", "4G"}, "--memory"},
       {{"--memory", "1"}, "16MiB"},
+      {{"--disk", "4G"}, "--disk"},
+      {{"--disk", "1"}, "1MiB"},
       {{"--cpus", "0"}, "--cpus"},
       {{"--cpus", "nan"}, "--cpus"},
       {{"--cpus", "two"}, "--cpus"},

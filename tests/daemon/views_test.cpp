@@ -52,11 +52,27 @@ TEST_CASE("plan: shows what would run, secrets masked, no control characters") {
   CHECK(has(text, "$ echo one⏎echo two"));
   CHECK(has(text, "MY_KEY=[MASKED]   (--secret)"));
   CHECK(has(text, "(1000 bytes)   (--var)"));
-  CHECK(has(text, "memory 4GiB, cpus all, pids 2048, timeout 2h"));
+  CHECK(has(text, "memory 4GiB, cpus all, pids 2048, disk 10GiB, timeout 2h"));
   CHECK(has(text, "none (dry run)"));
   CHECK(has(text, "warning: a warning"));
   CHECK_FALSE(has(text, "hunter2"));
   CHECK_FALSE(has(text, "\x1b"));
+}
+
+TEST_CASE("plan: the network's rules are shown with who asked for them") {
+  Job job = planned_job();
+  job.network = NetworkMode::proxy;
+  CHECK(has(plan_text(job, {}, {}), "network     proxy: nothing is allowed; --network-allow"));
+  const auto rule = [](const char* host, const char* origin) {
+    return NetworkRule{.host = host, .prefix_bits = {}, .port = 443, .origin = origin};
+  };
+  job.network_policy.allow = {rule("a.example.com", "preset agents")};
+  job.network_policy.deny = {rule("b.example.com", "--network-deny")};
+  job.network_policy.narrowed_to = {rule("c.example.com", "x-flow-runner.network")};
+  const std::string text = plan_text(job, {}, {});
+  CHECK(has(text, "  allow a.example.com:443   (preset agents)\n"));
+  CHECK(has(text, "  deny  b.example.com:443   (--network-deny)\n"));
+  CHECK(has(text, "  flow  c.example.com:443   (x-flow-runner.network)\n"));
 }
 
 TEST_CASE("plan: the target of a push is a full ref at an address") {

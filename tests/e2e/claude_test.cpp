@@ -131,7 +131,9 @@ TEST_CASE("claude: our flow runs the real agent, and its file is on the workload
   ExecFixture test;
   const auto loaded = e2e::shared_state().load_image("debian-node");
   REQUIRE_MESSAGE(loaded.has_value(), (loaded ? "" : loaded.error().message));
-  fs::copy_file(fixtures::source_root() / "config/flows/claude.yaml", test.flow_file());
+  fixtures::write_file(test.flow_file(),
+                       fixtures::slurp(fixtures::source_root() / "config/flows/claude.yaml") +
+                           "  - git ls-remote https://denied.example.com/x.git || true\n");
 
   auto server = fixtures::GitServer::start(test.folder() / "server");
   REQUIRE_MESSAGE(server.has_value(), (server ? "" : server.error().message));
@@ -153,8 +155,10 @@ TEST_CASE("claude: our flow runs the real agent, and its file is on the workload
                                         "workloads/test",
                                         "--image",
                                         "localhost/debian-node",
-                                        "--network",
-                                        "host",
+                                        "--network-allow",
+                                        "registries",
+                                        "--network-allow",
+                                        provider->url().substr(std::string("http://").size()),
                                         "--ca-file",
                                         test.folder() / "ca.pem",
                                         "--input",
@@ -165,13 +169,19 @@ TEST_CASE("claude: our flow runs the real agent, and its file is on the workload
                                         "ANTHROPIC_API_KEY",
                                         "--var",
                                         "ANTHROPIC_BASE_URL=" + provider->url()};
-  if (const auto address = registry(); !address.empty())
+  std::vector<std::string> environment = {"GITLAB_TOKEN=" + server->push_token(),
+                                          std::string("ANTHROPIC_API_KEY=") + api_key};
+  if (const auto address = registry(); !address.empty()) {
     arguments.insert(arguments.end(), {"--var", "NPM_CONFIG_REGISTRY=" + address});
+    environment.push_back("NPM_CONFIG_REGISTRY=" + address);
+  }
   ArgumentWatch watch({api_key, server->push_token()});
-  const auto ran = test.exec(std::move(arguments), {"GITLAB_TOKEN=" + server->push_token(),
-                                                    std::string("ANTHROPIC_API_KEY=") + api_key});
+  const auto ran = test.exec(std::move(arguments), std::move(environment));
   const auto seen = watch.stop();
   REQUIRE_MESSAGE(ran.exit_code == 0, ran.log);
+  // The agent had what it needs, and what it was not given it did not reach.
+  CHECK(ran.result["network"] == "proxy");
+  CHECK_MESSAGE(ran.log_has("network: denied CONNECT denied.example.com:443"), ran.log);
 
   const auto pushed = fixtures::GitRepository::bare_clone(server->repository_path(project),
                                                           test.folder() / "pushed.git");

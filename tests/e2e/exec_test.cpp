@@ -139,6 +139,17 @@ TEST_CASE("exec: what kept changes build on survives a prune") {
   CHECK(fixtures::slurp(test.project().path() / "README.md") == "Edited\nmore\n");
 }
 
+TEST_CASE("exec: a folder can be renamed, and two that trade places are seen to have changed") {
+  ExecFixture test;
+  fixtures::write_file(test.project().path() / "a/x", "one\n");
+  fixtures::write_file(test.project().path() / "b/x", "two\n");
+  test.flow({"git mv src lib", "mv a t && mv b a && mv t b"});
+  const auto ran = test.exec({"--repo", test.project().path()});
+  REQUIRE_MESSAGE(ran.exit_code == 0, ran.log);
+  CHECK(ran.changes() == std::vector<std::string>{"M a/x", "M b/x", "A lib/main.c", "A lib/tool.sh",
+                                                  "D src/main.c", "D src/tool.sh"});
+}
+
 TEST_CASE("exec: commands share one shell, and the job's variables arrive unharmed") {
   ExecFixture test;
   test.flow(

@@ -279,16 +279,6 @@ TEST_CASE("hostile: a job that uses up inotify instances or holds leases stops n
   CHECK(*ended == 0);
 }
 
-TEST_CASE("hostile: a disk limit that cannot be enforced refuses the job") {
-  ExecFixture test;
-  fixtures::write_file(test.flow_file(),
-                       "image: localhost/debian-git\ncommands: [echo started]\n"
-                       "x-flow-runner: {resources: {disk: 50MiB}}\n");
-  const auto ran = test.push();
-  CHECK(ran.cause() == "sandbox_refused");
-  CHECK_FALSE(ran.log_has("\nstarted"));
-}
-
 TEST_CASE("hostile: the default branch is no workload ref") {
   ExecFixture test;
   test.flow({"echo started"});

@@ -35,7 +35,7 @@ class Script {
     const std::string one = path();
     const std::string two = path();
     const std::string text = std::to_string(pick(3));
-    switch (pick(16)) {
+    switch (pick(20)) {
       case 0:
       case 1:
         return "echo " + text + " > " + one;
@@ -62,6 +62,15 @@ class Script {
         return "cp -a " + one + " " + two;
       case 14:
         return "test -d " + one + "; printf '" + ignore_line() + "' > " + one + "/.gitignore";
+      case 15:
+        return "ln -f " + one + " " + two;
+      case 16:
+        // Back to old content, with old times.
+        return "cp -p " + one + " keep; echo other > " + one + "; cp -p keep " + one + "; rm keep";
+      case 17:
+        return "mv -T " + one + " swap; mv -T " + two + " " + one + "; mv -T swap " + two;
+      case 18:
+        return "echo " + text + " >> " + one + "; touch -d 2001-01-01 " + one;
       default:
         return "touch -d 2001-01-01 " + one;
     }
@@ -80,10 +89,13 @@ class Script {
 
 TEST_CASE("take-over: random sequences of operations give the tree that git add -A gives") {
   NEED_OVERLAY();
+  WorkspaceKind kind = WorkspaceKind::overlay;
+  SUBCASE("overlay") {}
+  SUBCASE("copy") { kind = WorkspaceKind::copy; }
   for (unsigned seed = 1; seed <= 24; ++seed) {
     CAPTURE(seed);
     Script script(seed);
-    TakeOverWorkspace workspace(script.operations(25));
+    TakeOverWorkspace workspace(script.operations(25), kind);
     std::string changes = script.operations(10);
     if (seed % 3 == 0) {
       changes += "git add -A; git commit -q --allow-empty -m one\n" + script.operations(8);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "executor/git_take_over.hpp"
+#include "executor/workspace_copy.hpp"
 
 namespace flow_runner {
 namespace {
@@ -39,7 +40,7 @@ std::string why_no_overlay() {
   return reason;
 }
 
-TakeOverWorkspace::TakeOverWorkspace(std::string_view base) {
+TakeOverWorkspace::TakeOverWorkspace(std::string_view base, WorkspaceKind kind) : kind_(kind) {
   std::string name = fs::temp_directory_path() / "flow-runner-take-over-XXXXXX";
   if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
   root_ = name;
@@ -51,12 +52,25 @@ TakeOverWorkspace::TakeOverWorkspace(std::string_view base) {
           "../mirror && git clone -q -s ../mirror ../lower && git -C ../lower checkout -q --detach",
       root_ / "seed");
   base_ = run("git rev-parse HEAD", root_ / "mirror");
+  if (kind_ == WorkspaceKind::copy) {
+    make_copy();
+    return;
+  }
   const std::string options =
       "lowerdir=" + (root_ / "lower").string() + ",upperdir=" + (root_ / "upper").string() +
       ",workdir=" + (root_ / "work").string() + ",redirect_dir=on,metacopy=off,index=off";
   if (mount("overlay", merged().c_str(), "overlay", 0, options.c_str()) != 0) {
     throw std::runtime_error("overlay mount: " + std::string(std::strerror(errno)));
   }
+}
+
+void TakeOverWorkspace::make_copy() const {
+  const CopyRequest copy{.layers = {root_ / "lower"}, .target = root_ / "copy"};
+  const auto mark = copy_layers(copy);
+  if (!mark) throw std::runtime_error(mark.error().message);
+  std::ofstream(root_ / "copy.mark") << format_copy_mark(*mark);
+  if (mount((root_ / "copy").c_str(), merged().c_str(), "", MS_BIND, nullptr) != 0)
+    throw std::runtime_error("bind mount: " + std::string(std::strerror(errno)));
 }
 
 TakeOverWorkspace::~TakeOverWorkspace() {
@@ -93,7 +107,10 @@ TakeOverRequest TakeOverWorkspace::request() const {
   TakeOverRequest request;
   request.mirror = mirror();
   request.merged = merged();
-  request.upper = root_ / "upper";
+  if (kind_ == WorkspaceKind::copy)
+    request.copy_mark = root_ / "copy.mark";
+  else
+    request.upper = root_ / "upper";
   request.quarantine = quarantine();
   request.base = base_;
   request.author = "flow-runner <flow-runner@localhost>";

@@ -1,4 +1,5 @@
-// TakeOverWorkspace: a mirror, a snapshot and a real overlay mount for the take-over's tests.
+// TakeOverWorkspace: a mirror, a snapshot and a real overlay mount or copy for the take-over's
+// tests.
 #pragma once
 
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include "executor/git_content_sink.hpp"
 #include "executor/git_handles.hpp"
 #include "executor/git_protocol.hpp"
+#include "executor/workspace.hpp"
 
 namespace flow_runner {
 
@@ -45,7 +47,7 @@ std::string why_no_overlay();
 class TakeOverWorkspace {
  public:
   /// `base` is a script that makes the base commit's files.
-  explicit TakeOverWorkspace(std::string_view base);
+  explicit TakeOverWorkspace(std::string_view base, WorkspaceKind kind = WorkspaceKind::overlay);
   TakeOverWorkspace(const TakeOverWorkspace&) = delete;
   TakeOverWorkspace& operator=(const TakeOverWorkspace&) = delete;
   ~TakeOverWorkspace();
@@ -78,7 +80,10 @@ class TakeOverWorkspace {
   [[nodiscard]] std::filesystem::path quarantine() const { return root_ / "quarantine"; }
 
  private:
+  void make_copy() const;
+
   GitLibrary library_;
+  WorkspaceKind kind_;
   std::filesystem::path root_;
   std::string base_;
 };

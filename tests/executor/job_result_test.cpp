@@ -47,6 +47,7 @@ JobResult full_result() {
   result.token_used = "GITLAB_TOKEN";
   result.network = "none";
   result.layers = {"user namespace", "seccomp"};
+  result.missing_layers = {"cgroup_memory"};
   result.timings = {.queue_ms = 1,
                     .image_ms = 2,
                     .workspace_ms = 3,

@@ -1,6 +1,6 @@
-// provider_stand_in: answers Anthropic's Messages API on loopback, so that a real agent runs
-// without a model. Prints its base URL as the first line; ends on TERM. Requests are recorded as
-// lines of JSON.
+// provider_stand_in: answers Anthropic's Messages API on loopback (127.0.0.2, which no job takes
+// for its own), so that a real agent runs without a model. Prints its base URL as the first line;
+// ends on TERM. Requests are recorded as lines of JSON.
 //
 //   provider_stand_in --file PATH --content TEXT [--text TEXT] [--record FILE]
 //
@@ -210,13 +210,13 @@ int main(int argc, char** argv) {
   try {
     asio::io_context context(1);
     Provider provider(std::move(*settings));
-    tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), 0});
+    tcp::acceptor acceptor(context, {asio::ip::make_address_v4("127.0.0.2"), 0});
     asio::signal_set signals(context, SIGTERM, SIGINT);
     signals.async_wait([&](const boost::system::error_code&, int) { context.stop(); });
     asio::co_spawn(context, accept(provider, acceptor), [&](std::exception_ptr failure) {
       if (failure) context.stop();
     });
-    std::printf("http://127.0.0.1:%u\n", static_cast<unsigned>(acceptor.local_endpoint().port()));
+    std::printf("http://127.0.0.2:%u\n", static_cast<unsigned>(acceptor.local_endpoint().port()));
     std::fflush(stdout);
     context.run();
   } catch (const std::exception& failure) {

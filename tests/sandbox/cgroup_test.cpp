@@ -60,7 +60,7 @@ TEST_CASE("cgroup: a limit without a controller is a refusal that names it") {
   const auto group = Cgroup::create({}, "flow-runner-test", {.memory_bytes = 1 << 20});
   REQUIRE(group.has_error());
   CHECK(group.error().code == ErrorCode::denied);
-  CHECK(group.error().message.find("'memory'") != std::string::npos);
+  CHECK(group.error().message.find("cgroup_memory") != std::string::npos);
 }
 
 TEST_CASE("cgroup: the group is made with its limits on this host, kills, and goes away") {
@@ -78,4 +78,10 @@ TEST_CASE("cgroup: the group is made with its limits on this host, kills, and go
   }
   for (const auto& hierarchy : hierarchies)
     CHECK_FALSE(std::filesystem::exists(hierarchy.parent / name));
+}
+
+TEST_CASE("cgroup: swap is what /proc/meminfo has in total") {
+  CHECK(has_swap("MemTotal:  1000 kB\nSwapTotal:       1048572 kB\nSwapFree: 0 kB\n"));
+  CHECK_FALSE(has_swap("MemTotal:  1000 kB\nSwapTotal:             0 kB\n"));
+  CHECK_FALSE(has_swap(""));
 }
