@@ -85,15 +85,8 @@ struct DiskLimit::State {
 
   void look() {
     const auto free = free_space();
-    const auto pause = !free ? max_look : quota ? look_at_quota(*free) : look_at_folder(*free);
+    const auto pause = free ? look_at_folder(*free) : max_look;
     if (!seen) alarm.set(pause, [this] { look(); });
-  }
-
-  std::chrono::milliseconds look_at_quota(const Free& free) {
-    if (const auto usage = quota->usage()) used = usage->bytes;
-    if (below_floor(used, free.bytes, spec.free_floor))
-      exhausted(DiskShortage::floor, free.bytes, spec.free_floor);
-    return max_look;
   }
 
   std::chrono::milliseconds look_at_folder(const Free& free) {

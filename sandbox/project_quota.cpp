@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox/rootless.hpp"
+
 namespace flow_runner {
 namespace {
 
@@ -52,7 +54,8 @@ Result<std::optional<ProjectQuota>> ProjectQuota::apply(const std::filesystem::p
                                                         std::uint32_t first, std::uint32_t count,
                                                         const Usage& limit) {
   FR_TRY(Descriptor fd, open_file(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  if (!enforces_projects(fd.get())) return std::optional<ProjectQuota>();
+  // The kernel lets nobody in a user namespace change a project (ioctl_xfs_fsgetxattr(2)).
+  if (is_rootless() || !enforces_projects(fd.get())) return std::optional<ProjectQuota>();
   ProjectQuota quota(std::move(fd), first);
   while (true) {
     FR_TRY(const Usage before, quota.usage());
