@@ -72,9 +72,18 @@ std::vector<NetworkRule> agents_preset() {
 std::vector<NetworkRule> gitlab_preset(const Job& job) {
   std::vector<NetworkRule> rules;
   for (const std::string_view url :
-       {std::string_view(job.repository.url), std::string_view(job.publish.url),
-        variable_value(job, "CI_SERVER_URL"), variable_value(job, "CI_API_V4_URL")})
+       {std::string_view(job.repository.url), std::string_view(job.publish.url)})
     add_once(rules, rule_from_url(url, "preset gitlab"));
+  const auto is_instance = [known = rules](const NetworkRule& rule) {
+    return std::any_of(known.begin(), known.end(),
+                       [&](const NetworkRule& other) { return other.host == rule.host; });
+  };
+  for (const char* name : {"CI_SERVER_URL", "CI_API_V4_URL"}) {
+    auto rule = rule_from_url(variable_value(job, name), "preset gitlab");
+    // Whoever sets a job's variables must not open the host's own network by them.
+    if (rule) rule->any_address = is_instance(*rule);
+    add_once(rules, std::move(rule));
+  }
   return rules;
 }
 
