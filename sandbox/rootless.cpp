@@ -82,6 +82,21 @@ bool run_mapper(const char* program, const std::string& pid, std::uint32_t own,
   ::_exit(0);
 }
 
+/// Of a namespace that others made: it must hold the ids of a job beside our own.
+Result<void> check_own_namespace() {
+  if (!is_rootless()) return {};
+  std::uint64_t ids = 0;
+  if (const auto text = read_file("/proc/self/uid_map", 1 << 16)) {
+    std::istringstream stream(*text);
+    for (IdMapping line; stream >> line.inside >> line.outside >> line.count;) ids += line.count;
+  }
+  if (ids > IdRange::size) return {};
+  return Error{ErrorCode::denied,
+               "this user namespace has " + std::to_string(ids) + " user ids, and a job takes " +
+                   std::to_string(IdRange::size) +
+                   " beside root's: start it with a larger range, or run flow-runner outside"};
+}
+
 Error unshare_error() {
   Error error = errno_error("cannot make a user namespace");
   if (error.code == ErrorCode::denied)
@@ -128,7 +143,7 @@ std::optional<IdMapping> parse_subordinate_range(std::string_view file, std::str
 }
 
 Result<void> enter_user_namespace(char** argv) {
-  if (::geteuid() == 0) return {};
+  if (::geteuid() == 0) return check_own_namespace();
   const std::string user = user_name(::getuid());
   FR_TRY(const IdMapping uids, subordinate_range("/etc/subuid", user, ::getuid()));
   FR_TRY(const IdMapping gids, subordinate_range("/etc/subgid", user, ::getuid()));
