@@ -14,4 +14,8 @@ namespace flow_runner {
 /// A single thread. Source: capabilities(7).
 Result<void> keep_capabilities(std::span<const int> kept);
 
+/// The bounding set alone: what no program that is executed later can get. What this process has,
+/// it keeps. EPERM without CAP_SETPCAP.
+Result<void> shrink_bounding_set(std::span<const int> kept);
+
 }  // namespace flow_runner

@@ -17,6 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox/capabilities.hpp"
+
 namespace flow_runner {
 namespace {
 
@@ -58,23 +60,13 @@ Result<void> become(std::uint32_t uid, std::uint32_t gid) {
   return {};
 }
 
-Result<void> drop_bounding_set() {
-  for (unsigned long capability = 0; capability <= 63; ++capability) {
-    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
-    // EINVAL: the kernel knows no more. EPERM: without CAP_SETPCAP; no_new_privs does the same.
-    if (errno == EINVAL || errno == EPERM) break;
-    return cannot("capability bounding set");
-  }
-  return {};
-}
-
 Result<void> drop_rights(std::uint32_t uid, std::uint32_t gid) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return cannot("no_new_privs");
-  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return cannot("ambient set");
-  FR_CHECK(drop_bounding_set());
+  // First, for the change of user takes the right to do it; who has none has nothing to lose.
+  const auto shrunk = shrink_bounding_set({});
+  if (!shrunk && may_change_user()) return shrunk.error();
   FR_CHECK(become(uid, gid));
-  Capabilities none;
-  if (::syscall(SYS_capset, &none.header, none.sets.data()) != 0) return cannot("capset");
+  FR_CHECK(keep_capabilities({}));
   const rlimit no_core{.rlim_cur = 0, .rlim_max = 0};
   if (::setrlimit(RLIMIT_CORE, &no_core) != 0) return cannot("setrlimit");
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return cannot("not dumpable");
