@@ -142,7 +142,8 @@ JobRun::Stage JobRun::limit_disk() {
 
 asio::awaitable<Result<void>> JobRun::create_workspace(const WorkspaceSpec& spec) {
   if (spec.kind == WorkspaceKind::overlay) co_return Workspace::create(spec);
-  progress("workspace", "copying the files: without root there is no overlay to share them");
+  say("Workspace: a copy of the files, for without root there is no overlay to share them");
+  progress("workspace", "copying the files");
   std::stop_source stop;
   const auto on_request = cancellation_.on_request([&](StopCause) { stop.request_stop(); });
   co_return co_await blocking_call([&] { return Workspace::create(spec, stop.get_token()); });
