@@ -259,6 +259,7 @@ asio::awaitable<Result<void>> OciSandbox::destroy() {
     cgroup_.reset();
     if (!killed) co_return killed.error();
   }
+  namespaces_ = {};
   if (std::exchange(mounted_, false)) unmount(spec_.scratch / "root");
   co_return Result<void>();
 }
