@@ -176,6 +176,7 @@ std::vector<CgroupHierarchy> parse_cgroup_hierarchies(std::string_view mountinfo
     } else {
       continue;
     }
+    hierarchy.at_top = hierarchy.parent == mount_point / "flow-runner";
     const bool seen = std::any_of(hierarchies.begin(), hierarchies.end(), [&](const auto& other) {
       return other.unified == hierarchy.unified && other.controllers == hierarchy.controllers;
     });

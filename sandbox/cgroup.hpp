@@ -27,6 +27,8 @@ struct CgroupHierarchy {
       controllers;               ///< memory, pids, cpu, freezer; all of v2's for the v2 tree
   std::filesystem::path parent;  ///< the folder `flow-runner` in which job groups are made
   bool unified = false;
+  /// `parent` lies at the hierarchy's top. A runtime that makes a cgroup by path finds only those.
+  bool at_top = false;
 };
 
 /// Reads /proc/self/mountinfo and /proc/self/cgroup (given as text, for tests). The hierarchies

@@ -48,8 +48,9 @@ std::string identity(const std::vector<std::filesystem::path>& programs) {
 }
 
 OciRuntime describe(std::filesystem::path program) {
-  const bool runc = program.filename() == "runc";
-  return {std::move(program), runc};
+  OciRuntime runtime{std::move(program)};
+  runtime.wants_cgroup_path = runtime.is_runc();
+  return runtime;
 }
 
 /// Runs `catatonit -V` in a container whose root holds nothing else.

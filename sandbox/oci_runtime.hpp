@@ -17,6 +17,8 @@ struct OciRuntime {
   std::filesystem::path program;
   bool wants_cgroup_path = false;  ///< runc makes a cgroup of its own unless it is told ours
 
+  [[nodiscard]] bool is_runc() const { return program.filename() == "runc"; }
+
   /// The command line that runs the bundle in the foreground; errors of its own go to `log`.
   [[nodiscard]] std::vector<std::string> run_command(const std::filesystem::path& root,
                                                      const std::filesystem::path& bundle,

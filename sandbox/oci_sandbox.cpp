@@ -68,12 +68,14 @@ std::vector<std::pair<int, std::uint64_t>> resource_limits(const SandboxSpec& sp
   return limits;
 }
 
-/// What the runtime says of its own failure; its warnings are none.
-std::string failure_in(const std::string& log) {
+/// What a runtime's log says of a container that could not start. crun writes nothing else; runc
+/// also complains of a cgroup that it cannot remove, because it is in it.
+std::string failure_in(const std::string& log, const OciRuntime& runtime) {
+  if (!runtime.is_runc()) return log;
   std::string failure;
   std::istringstream lines(log);
   for (std::string line; std::getline(lines, line);)
-    if (line.find("level=warning") == std::string::npos) failure += line + "\n";
+    if (line.find("runc run failed") != std::string::npos) failure += line + "\n";
   return failure;
 }
 
@@ -100,6 +102,7 @@ asio::awaitable<Result<void>> OciSandbox::prepare(SandboxSpec spec, Cancellation
   FR_CO_CHECK(make_cgroup());
   hide_hybrid_cgroup_tree();
   FR_CO_TRY(runtime_, co_await find_oci_runtime(runtime_cache_, spec_.scratch, cancellation));
+  FR_CO_CHECK(check_runtime());
   FR_CO_CHECK(make_namespaces());
   FR_CO_CHECK(mount_root());
   FR_CO_CHECK(write_network_files());
@@ -108,6 +111,8 @@ asio::awaitable<Result<void>> OciSandbox::prepare(SandboxSpec spec, Cancellation
 
 Result<void> OciSandbox::make_cgroup() {
   const auto hierarchies = host_cgroup_hierarchies();
+  cgroup_at_top_ = std::all_of(hierarchies.begin(), hierarchies.end(),
+                               [](const CgroupHierarchy& hierarchy) { return hierarchy.at_top; });
   missing_ = missing_controllers(hierarchies, spec_.limits);
   for (const auto& layer : missing_)
     if (is_required(layer, spec_.required_layers)) return missing_layer(layer);
@@ -117,6 +122,13 @@ Result<void> OciSandbox::make_cgroup() {
   if (lacks("cgroup_cpu")) spec_.limits.cpus = 0;
   FR_TRY(cgroup_, Cgroup::create(hierarchies, spec_.id, spec_.limits));
   return {};
+}
+
+Result<void> OciSandbox::check_runtime() const {
+  if (!runtime_->wants_cgroup_path || cgroup_at_top_) return {};
+  return Error{ErrorCode::denied,
+               "runc would move the job out of its cgroup, and so out of its limits, for "
+               "flow-runner itself runs in a cgroup below the top here; install crun"};
 }
 
 /// The cgroup holds all that the job started; without one its PID namespace does.
@@ -246,7 +258,7 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
   // The runtime reports its own failures in its log; the command's exit code alone cannot tell them
   // apart.
   const auto log = read_file(bundle / "log", 1 << 16);
-  const std::string failure = log ? failure_in(*log) : std::string();
+  const std::string failure = log ? failure_in(*log, *runtime_) : std::string();
   if (!status.success() && !failure.empty() && !cancellation.requested() && exit.oom_kills == 0)
     co_return Error{ErrorCode::denied, runtime_->program.filename().string() +
                                            " could not start the container: " + failure};

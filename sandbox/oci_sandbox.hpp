@@ -31,6 +31,8 @@ class OciSandbox : public Sandbox {
 
  private:
   Result<void> make_cgroup();
+  /// Refuses a runtime that would undo what make_cgroup has done.
+  [[nodiscard]] Result<void> check_runtime() const;
   Result<void> make_namespaces();
   void signal(int number, int except) const;
   Result<void> kill(std::chrono::milliseconds deadline);
@@ -47,6 +49,7 @@ class OciSandbox : public Sandbox {
   std::vector<std::string> missing_;
   int runs_ = 0;
   bool mounted_ = false;
+  bool cgroup_at_top_ = false;
 };
 
 /// Hides a hybrid host's cgroup v2 tree from this mount namespace: crun 1.8 refuses to work beside

@@ -38,6 +38,8 @@ TEST_CASE("cgroup: on a hybrid host limits go to v1 below the own group, killing
       "4:memory:/vm/abc\n3:pids:/\n2:cpu,cpuacct:/x\n0::/\n");
   REQUIRE(all.size() == 4);
   REQUIRE(with(all, "memory") != nullptr);
+  CHECK_FALSE(with(all, "memory")->at_top);
+  CHECK(with(all, "pids")->at_top);
   CHECK(with(all, "memory")->parent == "/sys/fs/cgroup/memory/vm/abc/flow-runner");
   CHECK(with(all, "pids")->parent == "/sys/fs/cgroup/pids/flow-runner");
   CHECK(with(all, "cpu")->parent == "/sys/fs/cgroup/cpu,cpuacct/x/flow-runner");
