@@ -123,6 +123,7 @@ void keep_delegated(std::vector<CgroupHierarchy>& hierarchies, std::string_view 
     auto group = own_unified_group(root, own_cgroups).lexically_normal();
     if (group != root) group = group.parent_path();
     hierarchy.parent = group / "flow-runner";
+    hierarchy.at_top = group == root;
   }
   std::erase_if(hierarchies, [](const CgroupHierarchy& hierarchy) {
     return !may_write(hierarchy.parent.parent_path());
