@@ -210,6 +210,7 @@ BundleSpec OciSandbox::bundle_for(const SandboxCommand& command) const {
   bundle.user_namespace = spec_.scratch / "ns-user";
   if (namespaces_.network) bundle.network_namespace = spec_.scratch / "ns-net";
   bundle.tmp_bytes = spec_.tmp_bytes;
+  bundle.taken_away = spec_.taken_away;
   if (runtime_->wants_cgroup_path) bundle.cgroup_path = "/flow-runner/" + cgroup_->name();
   return bundle;
 }
