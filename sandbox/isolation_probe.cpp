@@ -148,6 +148,8 @@ Result<IsolationReport> probe_isolation(const IsolationProbeSpec& spec) {
   // Its death is that of everything below; after a report it only ends sooner.
   ::kill(outer, SIGKILL);
   ::waitpid(outer, nullptr, 0);
+  std::error_code ignored;
+  for (const char* name : {"image", "root"}) std::filesystem::remove_all(spec.folder / name, ignored);
   if (!text) return text.error();
   return from_json(*text);
 }
