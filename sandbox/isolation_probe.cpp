@@ -15,6 +15,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "sandbox/descriptor.hpp"
 #include "sandbox/isolation_probe_run.hpp"
 #include "sandbox/probe/probe_facts.hpp"
 

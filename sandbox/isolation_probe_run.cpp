@@ -62,7 +62,8 @@ class ProbeRun {
     FR_CO_CHECK(make_image());
     SandboxSpec sandbox = sandbox_spec();
     FR_CO_CHECK(co_await sandbox_.prepare(std::move(sandbox), cancellation_));
-    if (spec_.network == NetworkMode::proxy) FR_CO_CHECK(start_proxy(co_await asio::this_coro::executor));
+    const auto executor = co_await asio::this_coro::executor;
+    if (spec_.network == NetworkMode::proxy) FR_CO_CHECK(start_proxy(executor));
     IsolationReport report{{}, sandbox_.layers(), sandbox_.missing_layers()};
     std::vector<std::string> ids;
     for (const auto& probe : probe_table)
@@ -192,7 +193,8 @@ class ProbeRun {
       exhausted = exhaustion;
       cancellation_.request(StopCause::resource_exhausted);
     });
-    FR_CO_CHECK(co_await attempt({std::string(fatal_probe)}, report));
+    std::vector<std::string> ids(1, std::string(fatal_probe));
+    FR_CO_CHECK(co_await attempt(std::move(ids), report));
     FR_CO_CHECK(limit.lift());
     auto& outcome = report.probes.back();
     if (exhausted && outcome.verdict == ProbeVerdict::not_run)

@@ -38,19 +38,10 @@ constexpr std::array read_only_paths = {
     "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
 };
 
-// What a container without the layer `capabilities` has: everything that runtimes know by name.
-constexpr std::array all_capabilities = {
-    "CAP_AUDIT_CONTROL",   "CAP_AUDIT_READ",     "CAP_AUDIT_WRITE",        "CAP_BLOCK_SUSPEND",
-    "CAP_BPF",             "CAP_CHOWN",          "CAP_CHECKPOINT_RESTORE", "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH", "CAP_FOWNER",         "CAP_FSETID",             "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",       "CAP_KILL",           "CAP_LEASE",              "CAP_LINUX_IMMUTABLE",
-    "CAP_MAC_ADMIN",       "CAP_MAC_OVERRIDE",   "CAP_MKNOD",              "CAP_NET_ADMIN",
-    "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_RAW",            "CAP_PERFMON",
-    "CAP_SETFCAP",         "CAP_SETGID",         "CAP_SETPCAP",            "CAP_SETUID",
-    "CAP_SYSLOG",          "CAP_SYS_ADMIN",      "CAP_SYS_BOOT",           "CAP_SYS_CHROOT",
-    "CAP_SYS_MODULE",      "CAP_SYS_NICE",       "CAP_SYS_PACCT",          "CAP_SYS_PTRACE",
-    "CAP_SYS_RAWIO",       "CAP_SYS_RESOURCE",   "CAP_SYS_TIME",           "CAP_SYS_TTY_CONFIG",
-    "CAP_WAKE_ALARM",
+// What the layer `capabilities` holds back from somebody who wants to get out; a host may lack others.
+constexpr std::array held_back = {
+    "CAP_DAC_READ_SEARCH", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_ADMIN",
+    "CAP_SYS_PTRACE",
 };
 
 json mount(const char* destination, const char* type, const char* source, json options) {
@@ -77,7 +68,12 @@ json device_mounts(const BundleSpec& spec) {
 }
 
 json mounts_of(const BundleSpec& spec) {
-  json mounts = json::array({mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"})});
+  json mounts = json::array();
+  // Only the owner of a PID namespace can mount its /proc.
+  if (spec.taken_away.has(SandboxLayer::pid_namespace))
+    mounts.push_back(mount("/proc", "bind", "/proc", {"rbind", "nosuid", "noexec", "nodev"}));
+  else
+    mounts.push_back(mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}));
   for (auto& entry : device_mounts(spec)) mounts.push_back(std::move(entry));
   mounts.push_back(
       mount("/tmp", "tmpfs", "tmp",
@@ -125,8 +121,9 @@ json process_of(const BundleSpec& spec) {
       {"cwd", spec.working_directory},
       {"noNewPrivileges", !spec.taken_away.has(SandboxLayer::no_new_privs)},
   };
-  const json granted = spec.taken_away.has(SandboxLayer::capabilities) ? json(all_capabilities)
-                                                                       : json(capabilities);
+  json granted(capabilities);
+  if (spec.taken_away.has(SandboxLayer::capabilities))
+    for (const char* name : held_back) granted.push_back(name);
   for (const char* set : {"bounding", "effective", "permitted"})
     process["capabilities"][set] = granted;
   return process;

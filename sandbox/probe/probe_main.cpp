@@ -55,7 +55,6 @@ constexpr Attempt attempts[] = {
     {"proc_writes",
      [] { return opens("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY); }},
     {"sys_writes", [] { return opens("/sys/class/net/lo/tx_queue_len", O_WRONLY); }},
-    {"masked_keys", masked_keys},
     {"masked_files", masked_files},
     {"new_privileges", new_privileges},
     {"setuid_program", setuid_program},

@@ -82,7 +82,6 @@ Outcome open_by_handle();
 // probe_files.cpp
 Outcome leaked_descriptors();
 Outcome opens(const char* path, int flags);
-Outcome masked_keys();
 Outcome masked_files();
 Outcome device_node();
 Outcome host_devices();
