@@ -129,7 +129,7 @@ HostFact disk(const fs::path& state) {
     return missing("disk", errno_error("cannot look at " + state.string()).message,
                    "give flow-runner a state folder that it can read (--state-dir)");
   const std::uint64_t free = std::uint64_t(info.f_bavail) * info.f_frsize;
-  const std::string detail = format_bytes(free) + " free at " + state.string();
+  const std::string detail = format_bytes_rounded(free) + " free at " + state.string();
   if (free >= little_space) return good("disk", detail);
   return limited("disk", detail, "one job may write " + format_bytes(little_space) +
                                      " by default: free some space, or use --disk");

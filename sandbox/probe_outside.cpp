@@ -70,26 +70,35 @@ Descriptor add_interface() {
   return tun;
 }
 
-Result<Descriptor> bound(int type, std::uint16_t port, const char* what) {
-  Descriptor fd(::socket(AF_INET6, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+/// At every address, of IPv6 too where there is any.
+Result<Descriptor> listen_tcp(std::uint16_t port) {
   sockaddr_in6 any{};
   any.sin6_family = AF_INET6;
   any.sin6_port = htons(port);
-  sockaddr_in any_v4{};
-  if (!fd) {
-    fd = Descriptor(::socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    any_v4.sin_family = AF_INET;
-    any_v4.sin_port = htons(port);
-    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&any_v4), sizeof any_v4) != 0)
-      return errno_error(std::string("cannot bind the outside's ") + what);
-  } else {
-    const int off = 0;
+  Descriptor fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const int off = 0;
+  if (fd) {
     ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&any), sizeof any) != 0)
-      return errno_error(std::string("cannot bind the outside's ") + what);
+  } else {
+    fd = Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    any.sin6_family = AF_INET;  // the port is at the same place, the rest zero
   }
-  if (type == SOCK_STREAM && ::listen(fd.get(), 64) != 0)
-    return errno_error(std::string("cannot listen as the outside's ") + what);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&any),
+             any.sin6_family == AF_INET6 ? sizeof any : sizeof(sockaddr_in)) != 0 ||
+      ::listen(fd.get(), 64) != 0)
+    return errno_error("cannot listen as the outside");
+  return fd;
+}
+
+/// At one address, so that the answer comes from there.
+Result<Descriptor> receive_udp(const char* address, std::uint16_t port) {
+  Descriptor fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_port = htons(port);
+  ::inet_pton(AF_INET, address, &name.sin_addr);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&name), sizeof name) != 0)
+    return errno_error(std::string("cannot bind the outside's UDP socket at ") + address);
   return fd;
 }
 
@@ -110,15 +119,16 @@ std::string port_of(const Descriptor& fd) {
 
 /// All that the outside holds open.
 struct Sockets {
-  Descriptor tcp, proxy, udp, dns, abstract, path, interface;
+  Descriptor tcp, proxy, udp, dns, local_dns, abstract, path, interface;
 };
 
 Result<Sockets> open_sockets(const std::filesystem::path& socket_path) {
   Sockets made;
-  FR_TRY(made.tcp, bound(SOCK_STREAM, 0, "listener"));
-  FR_TRY(made.proxy, bound(SOCK_STREAM, probe_facts::proxy_port, "proxy"));
-  FR_TRY(made.udp, bound(SOCK_DGRAM, 0, "UDP socket"));
-  FR_TRY(made.dns, bound(SOCK_DGRAM, probe_facts::dns_port, "name server"));
+  FR_TRY(made.tcp, listen_tcp(0));
+  FR_TRY(made.proxy, listen_tcp(probe_facts::proxy_port));
+  FR_TRY(made.udp, receive_udp(probe_facts::outside, 0));
+  FR_TRY(made.dns, receive_udp(probe_facts::outside, probe_facts::dns_port));
+  FR_TRY(made.local_dns, receive_udp("127.0.0.1", probe_facts::dns_port));
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   std::strncpy(name.sun_path + 1, abstract_name, sizeof name.sun_path - 2);
@@ -161,20 +171,21 @@ void answer_datagram(int fd) {
 [[noreturn]] void serve(const Sockets& sockets, int alive) {
   ::prctl(PR_SET_NAME, probe_facts::victim_name);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  std::array<pollfd, 7> wait{{{alive, POLLIN, 0},
+  std::array<pollfd, 8> wait{{{alive, POLLIN, 0},
                               {sockets.tcp.get(), POLLIN, 0},
                               {sockets.abstract.get(), POLLIN, 0},
                               {sockets.path.get(), POLLIN, 0},
                               {sockets.proxy.get(), POLLIN, 0},
                               {sockets.udp.get(), POLLIN, 0},
-                              {sockets.dns.get(), POLLIN, 0}}};
+                              {sockets.dns.get(), POLLIN, 0},
+                              {sockets.local_dns.get(), POLLIN, 0}}};
   while (true) {
     if (::poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) ::_exit(1);
     if (wait[0].revents != 0) ::_exit(0);
     for (std::size_t i = 1; i <= 3; ++i)
       if (wait[i].revents != 0) Descriptor(::accept4(wait[i].fd, nullptr, nullptr, SOCK_CLOEXEC));
     if (wait[4].revents != 0) answer_as_proxy(wait[4].fd);
-    for (std::size_t i = 5; i <= 6; ++i)
+    for (std::size_t i = 5; i <= 7; ++i)
       if (wait[i].revents != 0) answer_datagram(wait[i].fd);
   }
 }
