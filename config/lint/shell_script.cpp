@@ -188,6 +188,11 @@ class Scanner {
     start(frame, begin);
     Redirect redirect;
     const std::size_t operator_at = pos_;
+    if (operator_at > begin) {
+      redirect.descriptor = 0;
+      for (const char digit : text_.substr(begin, operator_at - begin))
+        redirect.descriptor = redirect.descriptor * 10 + (digit - '0');
+    }
     for (const std::string_view op : operators) {
       if (!looking_at(op)) continue;
       redirect.op = op;

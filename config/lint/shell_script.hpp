@@ -48,7 +48,8 @@ struct Word {
 
 struct Redirect {
   Span span;
-  std::string op;  ///< `>`, `>>`, `<`, `<<`, `<<<`, `>&`, …
+  std::string op;      ///< `>`, `>>`, `<`, `<<`, `<<<`, `>&`, …
+  int descriptor = 1;  ///< the one written before the operator, else 1 (also for `<`)
   Word target;     ///< a here-document's delimiter
 };
 

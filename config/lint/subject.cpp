@@ -1,0 +1,97 @@
+#include "config/lint/subject.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "config/flow_extensions.hpp"
+#include "config/yaml_value.hpp"
+
+namespace flow_runner::lint {
+namespace {
+
+constexpr std::size_t max_findings = 500;
+
+/// Recursion and visits are bounded by YamlLimits.
+void collect(const SourceLines& lines, const YamlNode& node, bool setup,
+             std::vector<ScriptItem>& items) {
+  for (const YamlNodePtr& item : node.items) {
+    if (item->kind == YamlNode::Kind::sequence) {
+      collect(lines, *item, setup, items);
+    } else if (item->kind == YamlNode::Kind::scalar) {
+      items.push_back(
+          {item.get(), ScalarSource::locate(lines, *item), read_shell(item->text), setup});
+    }
+  }
+}
+
+}  // namespace
+
+Subject::Subject(std::string_view bytes, const YamlNode& root) : lines(bytes) {
+  if (const YamlNode* extensions = find_value(root, extensions_key)) {
+    if (const YamlNode* setup = find_value(*extensions, "setup"))
+      collect(lines, *setup, true, items);
+  }
+  if (const YamlNode* commands = find_value(root, "commands"))
+    collect(lines, *commands, false, items);
+  if (const YamlNode* names = find_value(root, "variables")) {
+    for (const YamlNodePtr& name : names->items) {
+      if (name->kind == YamlNode::Kind::scalar) variables.push_back(name.get());
+    }
+  }
+  image = find_value(root, "image");
+  if (image != nullptr && image->kind == YamlNode::Kind::mapping) image = find_value(*image, "name");
+  if (image != nullptr && image->kind != YamlNode::Kind::scalar) image = nullptr;
+}
+
+bool Subject::lists(std::string_view name) const {
+  return std::any_of(variables.begin(), variables.end(),
+                     [name](const YamlNode* node) { return node->text == name; });
+}
+
+std::optional<Edit> Subject::replace(const ScriptItem& item, Span span,
+                                     std::string_view text) const {
+  auto encoded = item.source.encode(text);
+  if (!encoded) return std::nullopt;
+  return Edit{item.source.offset(span.begin), item.source.offset(span.end), std::move(*encoded)};
+}
+
+std::optional<Edit> Subject::remove(const ScriptItem& item) const {
+  if (!item.source.exact()) return std::nullopt;
+  const std::string_view bytes = lines.bytes();
+  const std::size_t begin = lines.line_begin(item.source.begin());
+  std::string_view before = bytes.substr(begin, item.source.begin() - begin);
+  const auto dash = before.find_first_not_of(' ');
+  if (dash == std::string_view::npos || before[dash] != '-') return std::nullopt;
+  if (before.find_first_not_of(" \t", dash + 1) != std::string_view::npos) return std::nullopt;
+  return Edit{begin, lines.line_end(std::max(item.source.end(), begin + 1) - 1), {}};
+}
+
+void Findings::add(const ScriptItem& item, std::size_t index, Remark remark) {
+  add(item.source.offset(index), std::move(remark));
+}
+
+void Findings::add(const YamlNode& node, Remark remark) {
+  add(lines_.offset(node.line, node.column), std::move(remark));
+}
+
+void Findings::add(std::size_t offset, Remark remark) {
+  if (findings_.size() >= max_findings) return;
+  const auto place = lines_.place(offset);
+  const bool fixable = !remark.fix.empty();
+  findings_.push_back({remark.rule, remark.severity, offset, place.line, place.column,
+                       std::move(remark.message), std::move(remark.cure), std::move(remark.fix),
+                       fixable});
+}
+
+std::vector<Finding> Findings::take() {
+  const auto key = [](const Finding& f) { return std::tie(f.line, f.column, f.rule, f.message); };
+  std::stable_sort(findings_.begin(), findings_.end(),
+                   [&](const Finding& a, const Finding& b) { return key(a) < key(b); });
+  // An alias makes the same command run, and be looked at, twice.
+  findings_.erase(std::unique(findings_.begin(), findings_.end(),
+                              [&](const Finding& a, const Finding& b) { return key(a) == key(b); }),
+                  findings_.end());
+  return std::move(findings_);
+}
+
+}  // namespace flow_runner::lint
