@@ -42,9 +42,20 @@ struct Escape {
 Escape read_escape(std::string_view source) {
   if (source.size() < 2) return {};
   static constexpr std::string_view letters = "0abtnvfre \"/\\\t";
-  static constexpr std::array<std::string_view, 14> meanings = {
-      std::string_view("\0", 1), "\a", "\b", "\t", "\n", "\v", "\f", "\r", "\x1B", " ", "\"", "/",
-      "\\",                      "\t"};
+  static constexpr std::array<std::string_view, 14> meanings = {std::string_view("\0", 1),
+                                                                "\a",
+                                                                "\b",
+                                                                "\t",
+                                                                "\n",
+                                                                "\v",
+                                                                "\f",
+                                                                "\r",
+                                                                "\x1B",
+                                                                " ",
+                                                                "\"",
+                                                                "/",
+                                                                "\\",
+                                                                "\t"};
   const char letter = source[1];
   if (const auto known = letters.find(letter); known != std::string_view::npos)
     return {std::string(meanings[known]), 2};
@@ -79,7 +90,8 @@ Fold read_fold(std::string_view source) {
   Fold fold;
   std::size_t i = 0;
   for (; i < source.size() && (is_blank(source[i]) || is_break(source[i])); ++i) {
-    if (source[i] == '\n' || (source[i] == '\r' && (i + 1 == source.size() || source[i + 1] != '\n')))
+    if (source[i] == '\n' ||
+        (source[i] == '\r' && (i + 1 == source.size() || source[i + 1] != '\n')))
       ++fold.breaks;
   }
   if (fold.breaks > 0) fold.length = i;
@@ -218,8 +230,8 @@ class BlockReader {
 
   /// False as soon as it is clear that the text is another one.
   bool read(std::size_t indent, std::string_view wanted) {
-    std::size_t end = at_;        // behind the last line with content
-    bool after_more = false;      // that line was indented more, or is the first
+    std::size_t end = at_;    // behind the last line with content
+    bool after_more = false;  // that line was indented more, or is the first
     bool first = true;
     std::vector<std::size_t> breaks;  // since that line: its own and those of empty ones
     std::size_t at = at_;

@@ -12,6 +12,8 @@ namespace {
 
 // A fix can bring the next one to light; one that always does so would be a defect.
 constexpr int max_rounds = 6;
+// Of those that are tried one by one when all together do harm.
+constexpr std::size_t max_tried_alone = 20;
 
 /// How good a file is as a flow: a fix must not make it worse.
 struct Quality {
@@ -88,6 +90,7 @@ std::optional<std::string> fix_once(std::string_view bytes) {
   if (chosen.empty()) return std::nullopt;
   std::string together = apply(bytes, taken);
   if (quality_of(together).is_as_good_as(before)) return together;
+  chosen.resize(std::min(chosen.size(), max_tried_alone));
   for (auto& fix : chosen) {
     std::string alone = apply(bytes, std::move(fix));
     if (quality_of(alone).is_as_good_as(before)) return alone;

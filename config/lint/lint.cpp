@@ -11,10 +11,9 @@ namespace flow_runner::lint {
 namespace {
 
 constexpr std::array checks = {
-    check_syntax,  check_options,        check_test_operators, check_push_tail,
-    check_workload_ref, check_urls,      check_secrets,        check_written_values,
-    check_prompts, check_variables,      check_installs,       check_image,
-    check_agent_flags};
+    check_syntax,   check_options, check_test_operators, check_push_tail, check_workload_ref,
+    check_urls,     check_secrets, check_written_values, check_prompts,   check_variables,
+    check_installs, check_image,   check_agent_flags};
 
 std::vector<Finding> structural(std::string_view bytes) {
   std::vector<Finding> findings;
@@ -22,8 +21,8 @@ std::vector<Finding> structural(std::string_view bytes) {
   for (const Diagnostic& diagnostic : parse_flow(bytes, {}).diagnostics) {
     Finding finding;
     finding.rule = "flow-file";
-    finding.severity = diagnostic.severity == flow_runner::Severity::error ? Severity::error
-                                                                           : Severity::warning;
+    finding.severity =
+        diagnostic.severity == flow_runner::Severity::error ? Severity::error : Severity::warning;
     finding.offset = lines.offset(diagnostic.line, diagnostic.column);
     finding.line = diagnostic.line;
     finding.column = diagnostic.column;
@@ -42,9 +41,11 @@ void mark_removed(std::vector<Finding>& findings) {
     }
   }
   for (Finding& finding : findings) {
-    finding.fixable = finding.fixable || (finding.line > 0 && std::any_of(removals.begin(), removals.end(), [&](const Edit& edit) {
-                        return edit.begin <= finding.offset && finding.offset < edit.end;
-                      }));
+    finding.fixable =
+        finding.fixable ||
+        (finding.line > 0 && std::any_of(removals.begin(), removals.end(), [&](const Edit& edit) {
+           return edit.begin <= finding.offset && finding.offset < edit.end;
+         }));
   }
 }
 

@@ -57,7 +57,7 @@ std::string format_text(const std::vector<FileReport>& reports) {
       text += ": " + std::string(to_string(finding.severity)) + ": " + finding.message + " [" +
               std::string(finding.rule) + "]\n";
       if (!finding.cure.empty())
-        text += "    " + finding.cure + (finding.fixable ? " (--fix does it)" : "") + "\n";
+        text += "    " + finding.cure + (finding.fixable ? " (--fix mends it)" : "") + "\n";
     }
   }
   return text;

@@ -50,8 +50,9 @@ void check_agent(Findings& findings, const ScriptItem& item, const SimpleCommand
     if (found == flags.end()) continue;
     findings.add(item, words[i].span.begin,
                  {"agent-without-guard", Severity::note,
-                  "`" + std::string(found->flag) + "` lets " + name + " do anything without asking: "
-                  "right only within a sandbox such as flow-runner's",
+                  "`" + std::string(found->flag) + "` lets " + name +
+                      " do anything without asking: "
+                      "right only within a sandbox such as flow-runner's",
                   "keep it out of flows that other runners run, and give the job no secret that it "
                   "does not need"});
   }
@@ -77,10 +78,11 @@ void check_image(const Subject& subject, Findings& findings) {
   const auto colon = last.find(':');
   const bool latest = colon != std::string_view::npos && last.substr(colon + 1) == "latest";
   if (colon != std::string_view::npos && !latest) return;
-  findings.add(*subject.image, {"image-without-tag", Severity::warning,
-                                std::string("the image has ") + (latest ? "the tag `latest`" : "no tag") +
-                                    ": each job may get another one, and it is looked up each time",
-                                "write a version, such as `node:22-slim`, or a digest"});
+  findings.add(*subject.image,
+               {"image-without-tag", Severity::warning,
+                std::string("the image has ") + (latest ? "the tag `latest`" : "no tag") +
+                    ": each job may get another one, and it is looked up each time",
+                "write a version, such as `node:22-slim`, or a digest"});
 }
 
 }  // namespace flow_runner::lint

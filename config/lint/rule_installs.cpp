@@ -1,7 +1,9 @@
 // pipe-to-shell, unpinned-install.
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "config/diagnostic.hpp"
 #include "config/lint/rules.hpp"
@@ -19,8 +21,8 @@ bool downloads(const SimpleCommand& command) {
 bool runs_input(const SimpleCommand& command) {
   const std::string name = program_name(command);
   if (is_shell(name)) return true;
-  const bool interpreter = name == "python" || name == "python3" || name == "node" ||
-                           name == "perl" || name == "ruby";
+  const bool interpreter =
+      name == "python" || name == "python3" || name == "node" || name == "perl" || name == "ruby";
   const auto words = program_words(command);
   return interpreter && (words.size() == 1 || words[1].text == "-");
 }
@@ -34,23 +36,28 @@ void report_pipe(Findings& findings, const ScriptItem& item, std::size_t at) {
 }
 
 void check_pipes(Findings& findings, const ScriptItem& item) {
-  const auto& commands = item.shell.commands;
-  for (const SimpleCommand& command : commands) {
-    const std::string name = program_name(command);
-    const bool piped = std::any_of(commands.begin(), commands.end(), [&](const SimpleCommand& other) {
-      return other.pipeline == command.pipeline && other.span.begin < command.span.begin &&
-             downloads(other);
-    });
-    if (piped && runs_input(command)) {
+  std::vector<const SimpleCommand*> downloads_seen;
+  for (const SimpleCommand& command : item.shell.commands) {
+    if (downloads(command)) downloads_seen.push_back(&command);
+  }
+  std::set<std::size_t> fed;  // pipelines in which a download came before
+  for (const SimpleCommand& command : item.shell.commands) {
+    if (downloads(command)) fed.insert(command.pipeline);
+    if (fed.contains(command.pipeline) && runs_input(command)) {
       report_pipe(findings, item, command.span.begin);
       continue;
     }
+    const std::string name = program_name(command);
     if (!is_shell(name) && name != "eval" && name != "source" && name != ".") continue;
-    const bool holds = std::any_of(commands.begin(), commands.end(), [&](const SimpleCommand& other) {
-      return other.depth == command.depth + 1 && command.span.holds(other.span.begin) &&
-             downloads(other);
-    });
-    if (holds) report_pipe(findings, item, command.span.begin);
+    // `bash -c "$(curl …)"`
+    auto inner = std::lower_bound(
+        downloads_seen.begin(), downloads_seen.end(), command.span.begin,
+        [](const SimpleCommand* seen, std::size_t begin) { return seen->span.begin < begin; });
+    for (; inner != downloads_seen.end() && command.span.holds((*inner)->span.begin); ++inner) {
+      if ((*inner)->depth != command.depth + 1) continue;
+      report_pipe(findings, item, command.span.begin);
+      break;
+    }
   }
 }
 
@@ -62,10 +69,20 @@ struct Installer {
 };
 
 constexpr std::array<Installer, 14> installers = {{
-    {"npm", "install", '@'}, {"npm", "i", '@'},     {"npm", "add", '@'},   {"pnpm", "add", '@'},
-    {"yarn", "add", '@'},    {"bun", "add", '@'},   {"npx", "", '@'},      {"bunx", "", '@'},
-    {"pip", "install", '='}, {"pip3", "install", '='}, {"pipx", "install", '='},
-    {"uvx", "", '='},        {"go", "install", '@'}, {"cargo", "install", '@'},
+    {"npm", "install", '@'},
+    {"npm", "i", '@'},
+    {"npm", "add", '@'},
+    {"pnpm", "add", '@'},
+    {"yarn", "add", '@'},
+    {"bun", "add", '@'},
+    {"npx", "", '@'},
+    {"bunx", "", '@'},
+    {"pip", "install", '='},
+    {"pip3", "install", '='},
+    {"pipx", "install", '='},
+    {"uvx", "", '='},
+    {"go", "install", '@'},
+    {"cargo", "install", '@'},
 }};
 
 bool is_pinned(const Word& word, char separator) {
@@ -73,19 +90,35 @@ bool is_pinned(const Word& word, char separator) {
   // The version, or all of it, comes from a variable.
   if (!word.is_literal()) return true;
   if (text.empty() || text[0] == '.' || text[0] == '/' || text[0] == '~' ||
-      text.find("://") != std::string_view::npos || text.ends_with(".tgz") || text.ends_with(".whl"))
+      text.find("://") != std::string_view::npos || text.ends_with(".tgz") ||
+      text.ends_with(".whl"))
     return true;
   const auto at = text.find('@', 1);
-  const std::string_view version = at == std::string_view::npos ? std::string_view() : text.substr(at + 1);
+  const std::string_view version =
+      at == std::string_view::npos ? std::string_view() : text.substr(at + 1);
   if (!version.empty()) return version != "latest" && version != "next";
   return separator == '=' && text.find_first_of("=<>~") != std::string_view::npos;
 }
 
 bool takes_value(std::string_view option) {
-  static constexpr std::array<std::string_view, 18> options = {
-      "--registry", "--prefix", "--cache", "--userconfig", "--loglevel", "-r", "-c", "-e", "-t", "-i",
-      "--requirement", "--constraint", "--editable", "--target", "--index-url", "--extra-index-url",
-      "--python", "-p"};
+  static constexpr std::array<std::string_view, 18> options = {"--registry",
+                                                               "--prefix",
+                                                               "--cache",
+                                                               "--userconfig",
+                                                               "--loglevel",
+                                                               "-r",
+                                                               "-c",
+                                                               "-e",
+                                                               "-t",
+                                                               "-i",
+                                                               "--requirement",
+                                                               "--constraint",
+                                                               "--editable",
+                                                               "--target",
+                                                               "--index-url",
+                                                               "--extra-index-url",
+                                                               "--python",
+                                                               "-p"};
   return std::find(options.begin(), options.end(), option) != options.end();
 }
 
@@ -104,10 +137,12 @@ void check_install(Findings& findings, const ScriptItem& item, const SimpleComma
   if (words.empty()) return;
   const std::string name = words.front().text;
   words = words.subspan(1);
-  const auto installer = std::find_if(installers.begin(), installers.end(), [&](const Installer& i) {
-    return i.program == name &&
-           (i.subcommand.empty() || has_option(words.first(std::min<std::size_t>(words.size(), 3)), i.subcommand));
-  });
+  const auto installer =
+      std::find_if(installers.begin(), installers.end(), [&](const Installer& i) {
+        return i.program == name &&
+               (i.subcommand.empty() ||
+                has_option(words.first(std::min<std::size_t>(words.size(), 3)), i.subcommand));
+      });
   if (installer == installers.end()) return;
   const bool node = name == "npm" || name == "pnpm" || name == "yarn" || name == "bun";
   const bool global = has_option(words, "--global") || has_letter(words, 'g') ||
@@ -124,12 +159,13 @@ void check_install(Findings& findings, const ScriptItem& item, const SimpleComma
     if (word.text.starts_with('-') || word.text == installer->subcommand || word.text == "global")
       continue;
     if (!is_pinned(word, installer->separator)) {
-      findings.add(item, word.span.begin,
-                   {"unpinned-install", Severity::warning,
-                    shown(word.text) + " is installed in the version that is newest at the time: the "
-                    "flow can break, or run what nobody has looked at, overnight",
-                    std::string("write the version: `NAME") + (installer->separator == '@' ? "@" : "==") +
-                        "1.2.3`"});
+      findings.add(
+          item, word.span.begin,
+          {"unpinned-install", Severity::warning,
+           shown(word.text) + " is installed in the version that is newest at the time: the "
+                              "flow can break, or run what nobody has looked at, overnight",
+           std::string("write the version: `NAME") + (installer->separator == '@' ? "@" : "==") +
+               "1.2.3`"});
     }
     // The first word is the package, all else its arguments.
     if (runs_it) return;

@@ -67,7 +67,8 @@ bool is_git_option(std::string_view name, std::string_view names) {
     return names.find(" " + std::string(word)) != std::string_view::npos;
   };
   if (name == "help" || name == "end-of-options" || known(name)) return true;
-  return name.starts_with("no-") ? known(name.substr(3)) : std::string_view("no-").starts_with(name);
+  return name.starts_with("no-") ? known(name.substr(3))
+                                 : std::string_view("no-").starts_with(name);
 }
 
 const Mistake* find_mistake(std::string_view program, std::string_view option) {
@@ -124,7 +125,7 @@ void check_command(const Subject& subject, Findings& findings, const ScriptItem&
     const std::string_view option = std::string_view(word.text).substr(0, word.text.find('='));
     const bool wrong = names.empty() ? find_mistake(program, option) != nullptr
                                      : !is_git_option(option.substr(2), names);
-    if (wrong) report(subject, findings, item, word, program, names);
+    if (wrong && !findings.full()) report(subject, findings, item, word, program, names);
   }
 }
 

@@ -12,8 +12,8 @@ namespace {
 /// Programs that people call within a prompt on purpose.
 bool is_reader(std::string_view name) {
   static constexpr std::array<std::string_view, 13> names = {
-      "cat", "jq", "head", "tail", "sed", "printf", "echo", "date", "envsubst", "pwd", "git", "grep",
-      "glab"};
+      "cat",  "jq",       "head", "tail", "sed",  "printf", "echo",
+      "date", "envsubst", "pwd",  "git",  "grep", "glab"};
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
@@ -44,14 +44,15 @@ void check_substitution(const Subject& subject, Findings& findings, const Script
   const bool backtick = expansion.kind == Expansion::Kind::backtick;
   if (!backtick && expansion.kind != Expansion::Kind::command) return;
   if (raw.size() < (backtick ? 2 : 3)) return;
-  const std::string_view inner = backtick ? raw.substr(1, raw.size() - 2) : raw.substr(2, raw.size() - 3);
+  const std::string_view inner =
+      backtick ? raw.substr(1, raw.size() - 2) : raw.substr(2, raw.size() - 3);
   const std::string word = first_word(inner);
   const bool text_only = !has_letter_or_digit(inner);
   if (!backtick && !text_only && (is_reader(word) || inner.starts_with('<'))) return;
   const bool doubt = backtick ? word == "cat" || word == "date" || word == "pwd" : !text_only;
   Remark remark{"prompt-substitution", doubt ? Severity::warning : Severity::error,
-                std::string(backtick ? "these backticks stand" : "this `$()` stands") +
-                    " in a prompt, and the shell runs what they hold: the agent never reads it",
+                std::string(backtick ? "a command in backticks" : "a `$()`") +
+                    " stands in a prompt: the shell runs it, and the agent never reads it",
                 std::string("write ") + (backtick ? "`\\`` for each of them" : "`\\$(`") +
                     ", or give the prompt by standard input from a file"};
   if (!doubt && inner.find('\\') == std::string_view::npos) {
@@ -83,11 +84,12 @@ void check_context(Findings& findings, const ScriptItem& item, const SimpleComma
     for (const Expansion& expansion : word.expansions) {
       if (expansion.kind != Expansion::Kind::variable) continue;
       if (expansion.name != "AI_FLOW_CONTEXT" && expansion.name != "AI_FLOW_INPUT") continue;
-      findings.add(item, expansion.span.begin,
-                   {"context-in-argument", Severity::note,
-                    expansion.name + " becomes part of one argument, of which Linux takes 128 KiB: a "
-                    "long context cannot start the program, or is cut",
-                    "give it by standard input from the file that " + expansion.name + "_FILE names"});
+      findings.add(
+          item, expansion.span.begin,
+          {"context-in-argument", Severity::note,
+           expansion.name + " becomes part of one argument, of which Linux takes 128 KiB: a "
+                            "long context cannot start the program, or is cut",
+           "give it by standard input from the file that " + expansion.name + "_FILE names"});
       return;
     }
   }
@@ -112,7 +114,8 @@ void check_prompts(const Subject& subject, Findings& findings) {
       }
       if (!is_agent(name) && name != "cat") continue;
       for (const HereDocument& heredoc : item.shell.heredocs) {
-        if (heredoc.command != command.span.begin || !is_prose(heredoc.body.of(item.text()))) continue;
+        if (heredoc.command != command.span.begin || !is_prose(heredoc.body.of(item.text())))
+          continue;
         for (const Expansion& expansion : heredoc.expansions)
           check_substitution(subject, findings, item, expansion);
       }

@@ -15,17 +15,18 @@ bool is_echo(const SimpleCommand& command) {
 }
 
 bool only_echoes(const ScriptItem& item) {
-  return !item.shell.problem && std::all_of(item.shell.commands.begin(), item.shell.commands.end(), is_echo);
+  return !item.shell.problem &&
+         std::all_of(item.shell.commands.begin(), item.shell.commands.end(), is_echo);
 }
 
 /// Whether a command belongs to finding, committing and pushing changes, and does nothing else.
 bool is_part_of_tail(const SimpleCommand& command) {
   static constexpr std::array<std::string_view, 18> harmless = {
-      "echo", "printf", "[", "[[", "test", "true", ":", "false", "exit",
-      "grep", "wc",     "head", "tail", "tr", "cut",  "sort", "set",  "sleep"};
+      "echo", "printf", "[",    "[[",   "test", "true", ":",    "false", "exit",
+      "grep", "wc",     "head", "tail", "tr",   "cut",  "sort", "set",   "sleep"};
   static constexpr std::array<std::string_view, 14> git = {
-      "checkout", "switch", "add",       "commit",   "push",   "diff", "status",
-      "ls-files", "fetch",  "rev-parse", "rev-list", "log",    "diff-index", "branch"};
+      "checkout", "switch", "add",       "commit",   "push", "diff",       "status",
+      "ls-files", "fetch",  "rev-parse", "rev-list", "log",  "diff-index", "branch"};
   if (writes_file(command)) return false;
   if (command.words.empty()) return true;
   if (const auto words = git_words(command); !words.empty())
@@ -35,8 +36,8 @@ bool is_part_of_tail(const SimpleCommand& command) {
 }
 
 bool is_tail_only(const ScriptItem& item) {
-  return !item.shell.problem && std::all_of(item.shell.commands.begin(), item.shell.commands.end(),
-                                            is_part_of_tail);
+  return !item.shell.problem &&
+         std::all_of(item.shell.commands.begin(), item.shell.commands.end(), is_part_of_tail);
 }
 
 bool detects(const SimpleCommand& command) {
@@ -98,8 +99,9 @@ bool has_push(const ScriptItem& item) {
 /// An `echo` that only announces what follows it.
 bool announces(const ScriptItem& item) {
   std::string text = item.text();
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(text.begin(), text.end(), text.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
   return std::any_of(item.shell.commands.begin(), item.shell.commands.end(), is_echo) &&
          (text.find("push") != std::string::npos || text.find("commit") != std::string::npos ||
           text.find("change") != std::string::npos);
@@ -108,12 +110,10 @@ bool announces(const ScriptItem& item) {
 std::string what_it_misses(const Facts& facts) {
   std::string missed;
   if (!facts.sees_commits) missed = "commits that the agent made itself";
-  if (facts.broken_test) {
-    missed += std::string(missed.empty() ? "" : ", and ") + "new files, whose test is no test";
-  } else if (!facts.lists_new_files) {
-    missed += std::string(missed.empty() ? "" : ", and ") + "new files that are all there is";
+  if (facts.broken_test || !facts.lists_new_files) {
+    missed += std::string(missed.empty() ? "" : ", and ") + "new files when nothing else changed";
   }
-  return missed.empty() ? "whatever is there when the push is refused" : missed;
+  return missed.empty() ? "what the server refuses to take" : missed;
 }
 
 }  // namespace
@@ -177,8 +177,9 @@ void check_workload_ref(const Subject& subject, Findings& findings) {
       if (whole == words.end()) continue;
       findings.add(item, whole->span.begin,
                    {"workload-ref", Severity::warning,
-                    "`git " + name + "` takes CI_WORKLOAD_REF for a branch: since GitLab 18.7 it is "
-                    "`refs/workloads/…`, and the command fails",
+                    "`git " + name +
+                        "` takes CI_WORKLOAD_REF for a branch: since GitLab 18.7 it is "
+                        "`refs/workloads/…`, and the command fails",
                     makes ? "stay on the detached HEAD: flow-runner pushes what is there"
                           : "leave the push to flow-runner"});
     }

@@ -19,10 +19,20 @@ struct Pattern {
 };
 
 constexpr std::array<Pattern, 14> patterns = {{
-    {"glpat-", 20, true},   {"gldt-", 20, true},    {"glrt-", 20, true},  {"gloas-", 20, true},
-    {"glptt-", 20, true},   {"ghp_", 36, false},    {"gho_", 36, false},  {"github_pat_", 40, true},
-    {"sk-ant-", 20, true},  {"sk-proj-", 20, true}, {"AKIA", 16, false},  {"AIza", 35, true},
-    {"xoxb-", 20, true},    {"npm_", 36, false},
+    {"glpat-", 20, true},
+    {"gldt-", 20, true},
+    {"glrt-", 20, true},
+    {"gloas-", 20, true},
+    {"glptt-", 20, true},
+    {"ghp_", 36, false},
+    {"gho_", 36, false},
+    {"github_pat_", 40, true},
+    {"sk-ant-", 20, true},
+    {"sk-proj-", 20, true},
+    {"AKIA", 16, false},
+    {"AIza", 35, true},
+    {"xoxb-", 20, true},
+    {"npm_", 36, false},
 }};
 
 bool is_alphanumeric(char c) {
@@ -67,10 +77,9 @@ void check_literals(const Subject& subject, Findings& findings) {
 
 /// The first secret whose value a word shows.
 const Expansion* secret_in(const Word& word, std::string_view script) {
-  const auto found =
-      std::find_if(word.expansions.begin(), word.expansions.end(), [&](const Expansion& e) {
-        return shows_value(e, script) && is_secret_name(e.name);
-      });
+  const auto found = std::find_if(
+      word.expansions.begin(), word.expansions.end(),
+      [&](const Expansion& e) { return shows_value(e, script) && is_secret_name(e.name); });
   return found == word.expansions.end() ? nullptr : &*found;
 }
 
@@ -95,8 +104,9 @@ void check_printed(Findings& findings, const ScriptItem& item, const SimpleComma
     if (secret == nullptr) continue;
     findings.add(item, secret->span.begin,
                  {"secret-printed", Severity::warning,
-                  "the value of " + secret->name + " is printed into the log, where only known "
-                  "forms of it are masked",
+                  "the value of " + secret->name +
+                      " is printed into the log, where only known "
+                      "forms of it are masked",
                   "print whether it is set: `${" + secret->name + ":+set}`"});
     return;
   }
@@ -124,8 +134,8 @@ void check_xtrace(Findings& findings, const ScriptItem& item, const SimpleComman
   if (!shell_option) return;
   for (std::size_t i = 1; i < command.words.size(); ++i) {
     const std::string& word = command.words[i].text;
-    const bool letters = word.size() > 1 && word[0] == '-' && word[1] != '-' &&
-                         word.find('x') != std::string::npos;
+    const bool letters =
+        word.size() > 1 && word[0] == '-' && word[1] != '-' && word.find('x') != std::string::npos;
     if (!letters && word != "xtrace") continue;
     findings.add(item, command.words[i].span.begin,
                  {"xtrace", Severity::warning,

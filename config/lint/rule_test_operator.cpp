@@ -26,7 +26,8 @@ bool is_binary(std::string_view word) {
 
 /// Whether a word stands there as an operator; a quoted one is an operand.
 bool looks_like_operator(const Word& word) {
-  if (word.quoted || !word.is_literal() || word.text.size() < 2 || word.text[0] != '-') return false;
+  if (word.quoted || !word.is_literal() || word.text.size() < 2 || word.text[0] != '-')
+    return false;
   const char c = word.text[1];
   return c == '-' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
@@ -39,11 +40,11 @@ struct LongName {
 /// What people write when they think of an operator's meaning.
 std::string_view meaning_of(std::string_view word) {
   static constexpr std::array<LongName, 20> names = {{
-      {"--zero", "-z"},      {"--empty", "-z"},      {"--null", "-z"},       {"--nonzero", "-n"},
-      {"--non-zero", "-n"},  {"--not-zero", "-n"},   {"--not-empty", "-n"},  {"--non-empty", "-n"},
-      {"--nonempty", "-n"},  {"--file", "-f"},       {"--directory", "-d"},  {"--dir", "-d"},
-      {"--exists", "-e"},    {"--exist", "-e"},      {"--readable", "-r"},   {"--writable", "-w"},
-      {"--executable", "-x"}, {"--eq", "-eq"},       {"--ne", "-ne"},        {"--gt", "-gt"},
+      {"--zero", "-z"},       {"--empty", "-z"},    {"--null", "-z"},      {"--nonzero", "-n"},
+      {"--non-zero", "-n"},   {"--not-zero", "-n"}, {"--not-empty", "-n"}, {"--non-empty", "-n"},
+      {"--nonempty", "-n"},   {"--file", "-f"},     {"--directory", "-d"}, {"--dir", "-d"},
+      {"--exists", "-e"},     {"--exist", "-e"},    {"--readable", "-r"},  {"--writable", "-w"},
+      {"--executable", "-x"}, {"--eq", "-eq"},      {"--ne", "-ne"},       {"--gt", "-gt"},
   }};
   const auto found = std::find_if(names.begin(), names.end(),
                                   [word](const LongName& entry) { return entry.name == word; });
@@ -106,9 +107,9 @@ void check_command(const Subject& subject, Findings& findings, const ScriptItem&
     expression.clear();
   };
   for (const Word& word : std::span<const Word>(command.words).subspan(1)) {
-    const bool joins = !word.quoted && (word.text == "-a" || word.text == "-o" ||
-                                        word.text == "&&" || word.text == "||" ||
-                                        word.text == "(" || word.text == ")");
+    const bool joins =
+        !word.quoted && (word.text == "-a" || word.text == "-o" || word.text == "&&" ||
+                         word.text == "||" || word.text == "(" || word.text == ")");
     const bool closes = !word.quoted && (word.text == "]" || word.text == "]]");
     if (joins || closes) {
       end_expression();

@@ -29,8 +29,9 @@ std::optional<Address> find_address(std::string_view script, const Word& word) {
   const std::size_t host_begin = at == std::string_view::npos ? begin : begin + at + 1;
   std::size_t path_begin = host_end;
   if (path_begin < raw.size() && raw[path_begin] == '/') ++path_begin;
-  const std::size_t path_end =
-      path_begin == host_end ? host_end : std::min(raw.find_first_of("\"'?#", path_begin), raw.size());
+  const std::size_t path_end = path_begin == host_end
+                                   ? host_end
+                                   : std::min(raw.find_first_of("\"'?#", path_begin), raw.size());
   const std::size_t base = word.span.begin;
   return Address{{base + begin, base + host_begin},
                  {base + host_begin, base + host_end},
@@ -63,7 +64,8 @@ void check_push_url(const Subject& subject, Findings& findings, const ScriptItem
   if (path.find('/') == std::string_view::npos) return;
   const std::string_view host = address->host.of(item.text());
   // To another service it may be a mirror on purpose.
-  const bool own = host.find('$') != std::string_view::npos || host.find("gitlab") != std::string_view::npos;
+  const bool own =
+      host.find('$') != std::string_view::npos || host.find("gitlab") != std::string_view::npos;
   Remark remark{"fixed-push-url", own ? Severity::error : Severity::warning,
                 "this pushes to one fixed project, whatever project the job belongs to",
                 "write `$CI_PROJECT_PATH` for the project's path"};
@@ -85,19 +87,6 @@ const Expansion* password_variable(const Word& word, const Address& address) {
   return found;
 }
 
-bool is_exported(const Subject& subject, std::string_view name) {
-  if (subject.lists(name) || name.starts_with("CI_") || name.starts_with("AI_FLOW_")) return true;
-  for (const ScriptItem& item : subject.items) {
-    for (const SimpleCommand& command : item.shell.commands) {
-      if (program_name(command) != "export") continue;
-      for (const Word& word : command.words) {
-        if (leading_name(word.text) == name) return true;
-      }
-    }
-  }
-  return false;
-}
-
 /// Takes the token out of the address: git asks a helper for it, and only for this host.
 std::vector<Edit> helper_fix(const Subject& subject, const ScriptItem& item,
                              const SimpleCommand& command, const Word& word, const Address& address,
@@ -107,7 +96,8 @@ std::vector<Edit> helper_fix(const Subject& subject, const ScriptItem& item,
   const auto words = git_words(command);
   const std::string_view script = item.text();
   const std::string_view raw = word.span.of(script);
-  if (words.empty() || std::find(commands.begin(), commands.end(), words.front().text) == commands.end())
+  if (words.empty() ||
+      std::find(commands.begin(), commands.end(), words.front().text) == commands.end())
     return {};
   // Else `git config` before it would be part of a pipeline, a negation or a quoted text.
   if (command.negated || command.depth > 0 || command.before == "|" || command.after == "|" ||
@@ -122,12 +112,12 @@ std::vector<Edit> helper_fix(const Subject& subject, const ScriptItem& item,
            c == '_' || c == '.';
   });
   if (!plain || password.span.begin != address.user.begin + name.size() + 1 ||
-      password.span.end + 1 != address.user.end || !is_exported(subject, password.name))
+      password.span.end + 1 != address.user.end || !subject.exports(password.name))
     return {};
   const std::string helper = "git config --global \"credential.https://" +
-                             std::string(address.host.of(script)) + ".helper\" '!f() { echo username=" +
-                             std::string(name) + "; echo \"password=$" + password.name +
-                             "\"; }; f' && ";
+                             std::string(address.host.of(script)) +
+                             ".helper\" '!f() { echo username=" + std::string(name) +
+                             "; echo \"password=$" + password.name + "\"; }; f' && ";
   auto before = subject.replace(item, {command.span.begin, command.span.begin}, helper);
   auto without = subject.replace(item, address.user, "");
   if (!before || !without) return {};
@@ -141,12 +131,14 @@ void check_token(const Subject& subject, Findings& findings, const ScriptItem& i
   const std::string_view user = address->user.of(item.text());
   const Expansion* password = password_variable(word, *address);
   const bool has_password = user.find(':') != std::string_view::npos && !user.ends_with(":@");
-  if (password == nullptr ? !has_password : !has_password && !is_secret_name(password->name)) return;
-  Remark remark{"token-in-url", Severity::error,
-                "a token in an address is seen by every process of the job, is kept in .git/config, "
-                "and comes back in error messages",
-                "give it to git by a credential helper, or let flow-runner push: it needs no token "
-                "in the script"};
+  if (password == nullptr ? !has_password : !has_password && !is_secret_name(password->name))
+    return;
+  Remark remark{
+      "token-in-url", Severity::error,
+      "a token in an address is seen by every process of the job, is kept in .git/config, "
+      "and comes back in error messages",
+      "give it to git by a credential helper, or let flow-runner push: it needs no token "
+      "in the script"};
   if (password != nullptr)
     remark.fix = helper_fix(subject, item, command, word, *address, *password);
   findings.add(item, address->user.begin, std::move(remark));
@@ -160,7 +152,8 @@ void check_urls(const Subject& subject, Findings& findings) {
       check_push_url(subject, findings, item, command);
       const std::string name = program_name(command);
       if (name == "echo" || name == "printf") continue;
-      for (const Word& word : command.assignments) check_token(subject, findings, item, command, word);
+      for (const Word& word : command.assignments)
+        check_token(subject, findings, item, command, word);
       for (const Word& word : command.words) check_token(subject, findings, item, command, word);
     }
   }

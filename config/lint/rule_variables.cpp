@@ -59,16 +59,58 @@ const Missing* find_missing(std::string_view name) {
 
 /// What the shell, the job or the image of every job sets.
 bool is_given(std::string_view name) {
-  static constexpr std::array<std::string_view, 52> names = {
-      "PATH",        "HOME",        "USER",       "LOGNAME",   "SHELL",      "PWD",
-      "OLDPWD",      "TMPDIR",      "TERM",       "HOSTNAME",  "IFS",        "RANDOM",
-      "SECONDS",     "LINENO",      "UID",        "EUID",      "PPID",       "PIPESTATUS",
-      "OPTARG",      "OPTIND",      "REPLY",      "FUNCNAME",  "BASH*",      "LANG",
-      "LC_*",        "CI",          "CI_*",       "GITLAB_CI", "AI_FLOW_*",  "GIT_AUTHOR_*",
-      "http_proxy",  "https_proxy", "no_proxy",   "all_proxy", "HTTP_PROXY", "HTTPS_PROXY",
-      "NO_PROXY",    "ALL_PROXY",   "SHLVL",      "EPOCHSECONDS", "SSL_CERT_FILE", "_",
-      "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE", "PIP_CERT",
-      "GIT_COMMITTER_*", "XDG_*", "NODE_VERSION", "JAVA_HOME", "DEBIAN_FRONTEND"};
+  static constexpr std::array<std::string_view, 52> names = {"PATH",
+                                                             "HOME",
+                                                             "USER",
+                                                             "LOGNAME",
+                                                             "SHELL",
+                                                             "PWD",
+                                                             "OLDPWD",
+                                                             "TMPDIR",
+                                                             "TERM",
+                                                             "HOSTNAME",
+                                                             "IFS",
+                                                             "RANDOM",
+                                                             "SECONDS",
+                                                             "LINENO",
+                                                             "UID",
+                                                             "EUID",
+                                                             "PPID",
+                                                             "PIPESTATUS",
+                                                             "OPTARG",
+                                                             "OPTIND",
+                                                             "REPLY",
+                                                             "FUNCNAME",
+                                                             "BASH*",
+                                                             "LANG",
+                                                             "LC_*",
+                                                             "CI",
+                                                             "CI_*",
+                                                             "GITLAB_CI",
+                                                             "AI_FLOW_*",
+                                                             "GIT_AUTHOR_*",
+                                                             "http_proxy",
+                                                             "https_proxy",
+                                                             "no_proxy",
+                                                             "all_proxy",
+                                                             "HTTP_PROXY",
+                                                             "HTTPS_PROXY",
+                                                             "NO_PROXY",
+                                                             "ALL_PROXY",
+                                                             "SHLVL",
+                                                             "EPOCHSECONDS",
+                                                             "SSL_CERT_FILE",
+                                                             "_",
+                                                             "NODE_EXTRA_CA_CERTS",
+                                                             "CURL_CA_BUNDLE",
+                                                             "GIT_SSL_CAINFO",
+                                                             "REQUESTS_CA_BUNDLE",
+                                                             "PIP_CERT",
+                                                             "GIT_COMMITTER_*",
+                                                             "XDG_*",
+                                                             "NODE_VERSION",
+                                                             "JAVA_HOME",
+                                                             "DEBIAN_FRONTEND"};
   return std::any_of(names.begin(), names.end(),
                      [name](std::string_view pattern) { return matches(pattern, name); });
 }
@@ -76,13 +118,15 @@ bool is_given(std::string_view name) {
 /// What programs read from their environment by themselves, so that no script names it.
 bool is_read_by_programs(std::string_view name) {
   static constexpr std::array<std::string_view, 41> patterns = {
-      "ANTHROPIC_*",  "CLAUDE_*",     "OPENAI_*",    "CODEX_*",     "GEMINI_*",   "GOOGLE_*",
-      "AWS_*",        "AMAZON_*",     "AZURE_*",     "MISTRAL_*",   "OPENROUTER_*", "GROQ_*",
-      "DEEPSEEK_*",   "XAI_*",        "OPENCODE_*",  "VERTEX_*",    "CLOUD_ML_REGION", "GITLAB_TOKEN",
-      "GITLAB_HOST",  "GITLAB_URI",   "GL_HOST",     "GLAB_*",      "GH_*",       "GITHUB_TOKEN",
-      "NPM_*",        "npm_*",        "NODE_*",      "PIP_*",       "UV_*",       "GIT_*",
-      "DISABLE_*",    "http_proxy",   "https_proxy", "HTTP_PROXY",  "HTTPS_PROXY", "NO_PROXY",
-      "no_proxy",     "SSL_CERT_*",   "CURL_*",      "DOCKER_*",    "MAX_*"};
+      "ANTHROPIC_*",  "CLAUDE_*",        "OPENAI_*",     "CODEX_*",      "GEMINI_*",
+      "GOOGLE_*",     "AWS_*",           "AMAZON_*",     "AZURE_*",      "MISTRAL_*",
+      "OPENROUTER_*", "GROQ_*",          "DEEPSEEK_*",   "XAI_*",        "OPENCODE_*",
+      "VERTEX_*",     "CLOUD_ML_REGION", "GITLAB_TOKEN", "GITLAB_HOST",  "GITLAB_URI",
+      "GL_HOST",      "GLAB_*",          "GH_*",         "GITHUB_TOKEN", "NPM_*",
+      "npm_*",        "NODE_*",          "PIP_*",        "UV_*",         "GIT_*",
+      "DISABLE_*",    "http_proxy",      "https_proxy",  "HTTP_PROXY",   "HTTPS_PROXY",
+      "NO_PROXY",     "no_proxy",        "SSL_CERT_*",   "CURL_*",       "DOCKER_*",
+      "MAX_*"};
   return name.ends_with("_API_KEY") || name.ends_with("_BASE_URL") ||
          std::any_of(patterns.begin(), patterns.end(),
                      [name](std::string_view pattern) { return matches(pattern, name); });
@@ -133,14 +177,19 @@ class OwnVariables {
 
 /// The listed name that a misspelt one was meant to be.
 std::string meant(const Subject& subject, std::string_view name) {
+  // More than a person lists; comparing with each costs time.
+  static constexpr std::size_t max_compared = 100;
   std::vector<std::string_view> listed;
-  for (const YamlNode* node : subject.variables) listed.push_back(node->text);
+  for (const YamlNode* node : subject.variables) {
+    if (listed.size() < max_compared) listed.push_back(node->text);
+  }
   return std::string(closest(name, listed));
 }
 
 void check_use(const Subject& subject, Findings& findings, const ScriptItem& item,
                const Expansion& expansion, const OwnVariables& own) {
   const std::string& name = expansion.name;
+  if (findings.full()) return;
   if (subject.lists(name) || own.has(name) || expansion.has_default()) return;
   if (const Missing* missing = find_missing(name)) {
     findings.add(item, expansion.span.begin,
@@ -153,40 +202,48 @@ void check_use(const Subject& subject, Findings& findings, const ScriptItem& ite
   const bool secret = is_secret_name(name);
   if (own.are_open() && !secret) return;
   const std::string near = meant(subject, name);
-  findings.add(item, expansion.span.begin,
-               {"undeclared-variable", secret ? Severity::error : Severity::warning,
-                shown(name) + " is not under `variables`, is not injected, and the script does not "
-                "set it: unless the image does, it is empty",
-                near.empty() ? "list it under `variables`, or write `${NAME:-}` when it may be missing"
-                             : "did you mean " + shown(near) + "?"});
+  findings.add(
+      item, expansion.span.begin,
+      {"undeclared-variable", secret ? Severity::error : Severity::warning,
+       shown(name) + " is not under `variables`, is not injected, and the script does not "
+                     "set it: unless the image does, it is empty",
+       near.empty() ? "list it under `variables`, or write `${NAME:-}` when it may be missing"
+                    : "did you mean " + shown(near) + "?"});
 }
 
-bool mentions(std::string_view text, std::string_view name) {
-  for (std::size_t at = text.find(name); at != std::string_view::npos;
-       at = text.find(name, at + 1)) {
-    const bool begins = at == 0 || leading_name(text.substr(at - 1)).empty();
-    const bool is_whole = leading_name(text.substr(at)) == name;
-    if (begins && is_whole) return true;
+/// Every run of letters, digits and `_` in the script, comments and quoted text included.
+std::set<std::string_view> mentioned(const Subject& subject) {
+  static constexpr std::string_view letters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+  std::set<std::string_view> names;
+  for (const ScriptItem& item : subject.items) {
+    std::string_view rest = item.text();
+    while (!rest.empty()) {
+      rest.remove_prefix(std::min(rest.find_first_of(letters), rest.size()));
+      const std::string_view name = rest.substr(0, rest.find_first_not_of(letters));
+      names.insert(name);
+      rest.remove_prefix(name.size());
+    }
   }
-  return false;
+  return names;
 }
 
-void check_listed(const Subject& subject, Findings& findings, const YamlNode& node) {
+void check_listed(const std::set<std::string_view>& used, Findings& findings,
+                  const YamlNode& node) {
   const std::string& name = node.text;
   if (!is_variable_name(name)) return;
-  if (name.starts_with("AI_FLOW_") || name == "CI_WORKLOAD_REF" || name.starts_with("CI_PROJECT_")) {
+  if (name.starts_with("AI_FLOW_") || name == "CI_WORKLOAD_REF" ||
+      name.starts_with("CI_PROJECT_")) {
     findings.add(node, {"listed-injected", Severity::note,
                         "every job has this variable; listed, one of the project's with the same "
                         "name would replace it",
                         "take it off the list"});
     return;
   }
-  const bool used = std::any_of(subject.items.begin(), subject.items.end(),
-                                [&](const ScriptItem& item) { return mentions(item.text(), name); });
-  if (used || is_read_by_programs(name)) return;
+  if (used.contains(name) || is_read_by_programs(name)) return;
   findings.add(node, {"unused-variable", Severity::warning,
                       shown(name) + " is given to the job, and to the agent in it, and no command "
-                      "uses it",
+                                    "uses it",
                       "take it off the list, unless a program reads it from its environment"});
 }
 
@@ -197,11 +254,13 @@ void check_variables(const Subject& subject, Findings& findings) {
   for (const ScriptItem& item : subject.items) {
     std::set<std::string> said;
     for (const Expansion& expansion : item.shell.expansions) {
-      if (expansion.kind != Expansion::Kind::variable || !said.insert(expansion.name).second) continue;
+      if (expansion.kind != Expansion::Kind::variable || !said.insert(expansion.name).second)
+        continue;
       check_use(subject, findings, item, expansion, own);
     }
   }
-  for (const YamlNode* node : subject.variables) check_listed(subject, findings, *node);
+  const auto used = mentioned(subject);
+  for (const YamlNode* node : subject.variables) check_listed(used, findings, *node);
 }
 
 }  // namespace flow_runner::lint

@@ -68,18 +68,19 @@ void check_quotes(const Subject& subject, Findings& findings, const ScriptItem& 
     }
   }
   if (first == nullptr) return;
-  findings.add(item, first->span.begin,
-               {"unquoted-write", foreign ? Severity::error : Severity::warning,
-                "without quotes the value of " + first->name + " is split at blanks and `*` in it "
-                "becomes file names: what is written is another text",
-                "write `printf '%s\\n' \"$" + first->name + "\"`",
-                quoting_fix(subject, item, command)});
+  findings.add(
+      item, first->span.begin,
+      {"unquoted-write", foreign ? Severity::error : Severity::warning,
+       "without quotes the value of " + first->name +
+           " is split at blanks and `*` in it "
+           "becomes file names: what is written is another text",
+       "write `printf '%s\\n' \"$" + first->name + "\"`", quoting_fix(subject, item, command)});
 }
 
 /// Names of variables that often have the type `file`.
 bool is_often_file(std::string_view name) {
   static constexpr std::array<std::string_view, 11> endings = {
-      "CREDENTIALS", "CONFIG", "JSON", "KUBECONFIG", "CERT", "CERTIFICATE",
+      "CREDENTIALS", "CONFIG", "JSON",     "KUBECONFIG",  "CERT",   "CERTIFICATE",
       "PEM",         "FILE",   "KEYSTORE", "PRIVATE_KEY", "SSH_KEY"};
   return std::any_of(endings.begin(), endings.end(), [name](std::string_view ending) {
     if (!name.ends_with(ending)) return false;
@@ -93,12 +94,14 @@ void check_type(const Subject& subject, Findings& findings, const ScriptItem& it
   const Word& value = words.back();
   if (words.size() < 2 || value.expansions.size() != 1) return;
   const Expansion& expansion = value.expansions.front();
-  const bool whole = value.text == "$" + expansion.name || value.text == "${" + expansion.name + "}";
+  const bool whole =
+      value.text == "$" + expansion.name || value.text == "${" + expansion.name + "}";
   if (!whole || !subject.lists(expansion.name) || !is_often_file(expansion.name)) return;
   findings.add(item, expansion.span.begin,
                {"file-variable", Severity::warning,
-                "if " + expansion.name + " has the type `file`, it holds a path, and this writes the "
-                "path instead of the content",
+                "if " + expansion.name +
+                    " has the type `file`, it holds a path, and this writes the "
+                    "path instead of the content",
                 "give it the type `variable`, or write `cp \"$" + expansion.name + "\" FILE`"});
 }
 

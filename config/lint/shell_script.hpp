@@ -50,7 +50,7 @@ struct Redirect {
   Span span;
   std::string op;      ///< `>`, `>>`, `<`, `<<`, `<<<`, `>&`, …
   int descriptor = 1;  ///< the one written before the operator, else 1 (also for `<`)
-  Word target;     ///< a here-document's delimiter
+  Word target;         ///< a here-document's delimiter
 };
 
 struct HereDocument {
@@ -59,8 +59,8 @@ struct HereDocument {
   std::vector<Expansion> expansions;  ///< none when its delimiter is quoted
 };
 
-/// A command with its arguments. Reserved words before it (`if`, `!`, `{`) are not part of it; `for`,
-/// `case` and `[[` count as names of commands.
+/// A command with its arguments. Reserved words before it (`if`, `!`, `{`) are not part of it;
+/// `for`, `case` and `[[` count as names of commands.
 struct SimpleCommand {
   Span span;
   std::vector<Word> assignments;

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "config/flow_extensions.hpp"
+#include "config/lint/words.hpp"
 #include "config/yaml_value.hpp"
 
 namespace flow_runner::lint {
@@ -38,14 +39,22 @@ Subject::Subject(std::string_view bytes, const YamlNode& root) : lines(bytes) {
       if (name->kind == YamlNode::Kind::scalar) variables.push_back(name.get());
     }
   }
+  for (const YamlNode* name : variables) listed_.insert(name->text);
+  for (const ScriptItem& item : items) {
+    for (const SimpleCommand& command : item.shell.commands) {
+      if (program_name(command) != "export") continue;
+      for (const Word& word : command.words) exported_.emplace(leading_name(word.text));
+    }
+  }
   image = find_value(root, "image");
-  if (image != nullptr && image->kind == YamlNode::Kind::mapping) image = find_value(*image, "name");
+  if (image != nullptr && image->kind == YamlNode::Kind::mapping)
+    image = find_value(*image, "name");
   if (image != nullptr && image->kind != YamlNode::Kind::scalar) image = nullptr;
 }
 
-bool Subject::lists(std::string_view name) const {
-  return std::any_of(variables.begin(), variables.end(),
-                     [name](const YamlNode* node) { return node->text == name; });
+bool Subject::exports(std::string_view name) const {
+  return lists(name) || name.starts_with("CI_") || name.starts_with("AI_FLOW_") ||
+         exported_.contains(name);
 }
 
 std::optional<Edit> Subject::replace(const ScriptItem& item, Span span,
@@ -75,13 +84,15 @@ void Findings::add(const YamlNode& node, Remark remark) {
 }
 
 void Findings::add(std::size_t offset, Remark remark) {
-  if (findings_.size() >= max_findings) return;
+  if (full()) return;
   const auto place = lines_.place(offset);
   const bool fixable = !remark.fix.empty();
   findings_.push_back({remark.rule, remark.severity, offset, place.line, place.column,
                        std::move(remark.message), std::move(remark.cure), std::move(remark.fix),
                        fixable});
 }
+
+bool Findings::full() const { return findings_.size() >= max_findings; }
 
 std::vector<Finding> Findings::take() {
   const auto key = [](const Finding& f) { return std::tie(f.line, f.column, f.rule, f.message); };

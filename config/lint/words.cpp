@@ -61,8 +61,7 @@ bool is_git(const SimpleCommand& command, std::string_view subcommand) {
 bool has_option(std::span<const Word> words, std::string_view option) {
   return std::any_of(words.begin(), words.end(), [option](const Word& word) {
     const std::string_view text = word.text;
-    return text.starts_with(option) &&
-           (text.size() == option.size() || text[option.size()] == '=');
+    return text.starts_with(option) && (text.size() == option.size() || text[option.size()] == '=');
   });
 }
 
@@ -76,16 +75,17 @@ bool has_letter(std::span<const Word> words, char letter) {
 
 bool is_builtin(std::string_view name) {
   static constexpr std::array<std::string_view, 35> names = {
-      "echo",    "printf",  "test",  "[",      "[[",     "export",  "local", "declare",  "typeset",
-      "readonly", "read",   "set",   "unset",  "cd",     "pushd",   "popd",  "eval",     "source",
-      ".",       ":",       "true",  "false",  "return", "exit",    "shift", "trap",     "wait",
-      "for",     "select",  "case",  "alias",  "getopts", "mapfile", "readarray", "let"};
+      "echo",    "printf",  "test",     "[",       "[[",      "export",    "local",
+      "declare", "typeset", "readonly", "read",    "set",     "unset",     "cd",
+      "pushd",   "popd",    "eval",     "source",  ".",       ":",         "true",
+      "false",   "return",  "exit",     "shift",   "trap",    "wait",      "for",
+      "select",  "case",    "alias",    "getopts", "mapfile", "readarray", "let"};
   return is_one_of(name, names);
 }
 
 bool is_shell(std::string_view name) {
-  static constexpr std::array<std::string_view, 6> names = {"sh", "bash", "dash", "zsh", "ash",
-                                                            "ksh"};
+  static constexpr std::array<std::string_view, 6> names = {"sh",  "bash", "dash",
+                                                            "zsh", "ash",  "ksh"};
   return is_one_of(name, names);
 }
 
