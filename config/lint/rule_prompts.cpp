@@ -1,6 +1,5 @@
 // prompt-substitution, context-in-argument: how the task reaches the agent.
 #include <algorithm>
-#include <array>
 #include <string>
 
 #include "config/lint/rules.hpp"
@@ -11,10 +10,9 @@ namespace {
 
 /// Programs that people call within a prompt on purpose.
 bool is_reader(std::string_view name) {
-  static constexpr std::array<std::string_view, 13> names = {
-      "cat",  "jq",       "head", "tail", "sed",  "printf", "echo",
-      "date", "envsubst", "pwd",  "git",  "grep", "glab"};
-  return std::find(names.begin(), names.end(), name) != names.end();
+  static constexpr std::string_view names =
+      " cat jq head tail sed printf echo date envsubst pwd git grep glab ";
+  return !name.empty() && names.find(" " + std::string(name) + " ") != std::string_view::npos;
 }
 
 bool is_prose(std::string_view text) {

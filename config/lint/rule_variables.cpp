@@ -177,11 +177,14 @@ class OwnVariables {
 
 /// The listed name that a misspelt one was meant to be.
 std::string meant(const Subject& subject, std::string_view name) {
-  // More than a person lists; comparing with each costs time.
-  static constexpr std::size_t max_compared = 100;
+  // More and longer ones than a person writes: comparing costs time.
+  static constexpr std::size_t max_compared = 50;
+  static constexpr std::size_t max_compared_bytes = 32;
+  if (name.size() > max_compared_bytes) return {};
   std::vector<std::string_view> listed;
   for (const YamlNode* node : subject.variables) {
-    if (listed.size() < max_compared) listed.push_back(node->text);
+    if (listed.size() < max_compared && node->text.size() <= max_compared_bytes)
+      listed.push_back(node->text);
   }
   return std::string(closest(name, listed));
 }

@@ -12,13 +12,14 @@ namespace {
 
 constexpr std::size_t max_findings = 500;
 
-/// Recursion and visits are bounded by YamlLimits.
+/// Recursion and visits are bounded by YamlLimits. A command that runs again by an alias is looked
+/// at once.
 void collect(const SourceLines& lines, const YamlNode& node, bool setup,
-             std::vector<ScriptItem>& items) {
+             std::set<const YamlNode*>& seen, std::vector<ScriptItem>& items) {
   for (const YamlNodePtr& item : node.items) {
     if (item->kind == YamlNode::Kind::sequence) {
-      collect(lines, *item, setup, items);
-    } else if (item->kind == YamlNode::Kind::scalar) {
+      collect(lines, *item, setup, seen, items);
+    } else if (item->kind == YamlNode::Kind::scalar && seen.insert(item.get()).second) {
       items.push_back(
           {item.get(), ScalarSource::locate(lines, *item), read_shell(item->text), setup});
     }
@@ -28,12 +29,13 @@ void collect(const SourceLines& lines, const YamlNode& node, bool setup,
 }  // namespace
 
 Subject::Subject(std::string_view bytes, const YamlNode& root) : lines(bytes) {
+  std::set<const YamlNode*> seen;
   if (const YamlNode* extensions = find_value(root, extensions_key)) {
     if (const YamlNode* setup = find_value(*extensions, "setup"))
-      collect(lines, *setup, true, items);
+      collect(lines, *setup, true, seen, items);
   }
   if (const YamlNode* commands = find_value(root, "commands"))
-    collect(lines, *commands, false, items);
+    collect(lines, *commands, false, seen, items);
   if (const YamlNode* names = find_value(root, "variables")) {
     for (const YamlNodePtr& name : names->items) {
       if (name->kind == YamlNode::Kind::scalar) variables.push_back(name.get());
@@ -98,7 +100,7 @@ std::vector<Finding> Findings::take() {
   const auto key = [](const Finding& f) { return std::tie(f.line, f.column, f.rule, f.message); };
   std::stable_sort(findings_.begin(), findings_.end(),
                    [&](const Finding& a, const Finding& b) { return key(a) < key(b); });
-  // An alias makes the same command run, and be looked at, twice.
+  // Two rules of one family can meet at one place.
   findings_.erase(std::unique(findings_.begin(), findings_.end(),
                               [&](const Finding& a, const Finding& b) { return key(a) == key(b); }),
                   findings_.end());

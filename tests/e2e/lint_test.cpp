@@ -37,10 +37,12 @@ fixtures::CommandResult lint(const std::filesystem::path& folder,
 }
 
 /// What the flows install and call, as functions of the one shell that runs all commands. The agent
-/// commits one file and leaves another.
+/// commits one file and leaves another. One flow changes the address of `origin`, which the
+/// workspace of a repository without an address does not have.
 constexpr std::string_view stubs = R"yaml(
 x-flow-runner:
   setup:
+    - git remote add origin https://gitlab.example/group/project.git
     - |
       work() {
         echo made > committed.txt; git add committed.txt; git commit --quiet --message 'by the agent'
