@@ -132,7 +132,7 @@ bool is_read_by_programs(std::string_view name) {
                      [name](std::string_view pattern) { return matches(pattern, name); });
 }
 
-/// Names that the script itself gives a value.
+/// Names that the script itself gives a value, or asks whether they have one.
 class OwnVariables {
  public:
   explicit OwnVariables(const Subject& subject) {
@@ -154,6 +154,7 @@ class OwnVariables {
     for (const Word& word : command.assignments) names_.emplace(leading_name(word.text));
     const std::string name = program_name(command);
     if (name == "." || name == "source" || name == "eval") open_ = true;
+    if (name == "[" || name == "test" || name == "[[") read_test(command);
     const bool first_only = name == "for" || name == "select";
     const bool last_only = name == "mapfile" || name == "readarray";
     const bool all = name == "export" || name == "read" || name == "local" || name == "declare" ||
@@ -168,6 +169,16 @@ class OwnVariables {
       if (name == "printf" && words[i - 1].text != "-v") continue;
       if (first_only && i > 1) break;
       names_.emplace(leading_name(words[i].text));
+    }
+  }
+
+  /// `[ -n "$X" ]`, `[ -z "$X" ]`: the script knows that X may be missing.
+  void read_test(const SimpleCommand& command) {
+    for (std::size_t i = 1; i + 1 < command.words.size(); ++i) {
+      const std::string& op = command.words[i].text;
+      if (op != "-n" && op != "-z") continue;
+      for (const Expansion& expansion : command.words[i + 1].expansions)
+        names_.insert(expansion.name);
     }
   }
 

@@ -142,6 +142,7 @@ TEST_CASE("lint: predefined variables that flow jobs do not get are an error") {
                  {"echo ${CI_SERVER_URL:-https://host.example}"},
                  {"CI_SERVER_HOST=x; echo $CI_SERVER_HOST"},
                  {"echo $CI_API_V4_URL"},
+                 {"[ -z \"$CI_COMMIT_SHA\" ] || echo \"$CI_COMMIT_SHA\""},
              },
              {"CI_API_V4_URL"});
 }
