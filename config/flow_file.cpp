@@ -293,17 +293,22 @@ FlowFile parse_flow(std::string_view bytes, std::string path) {
   return file;
 }
 
-FlowFile load_flow(const std::filesystem::path& path) {
+Result<std::string> read_flow_bytes(const std::filesystem::path& path) {
   // O_NONBLOCK: opening a FIFO must not wait for its writer.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return unreadable(errno_error("cannot open the flow file").message);
+  if (fd < 0) return errno_error("cannot open the flow file");
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(fd);
-    return unreadable("not a regular file");
+    return Error{ErrorCode::invalid_input, "not a regular file"};
   }
-  const Result<std::string> bytes = read_small_file(fd);
+  Result<std::string> bytes = read_small_file(fd);
   ::close(fd);
+  return bytes;
+}
+
+FlowFile load_flow(const std::filesystem::path& path) {
+  const Result<std::string> bytes = read_flow_bytes(path);
   if (!bytes) return unreadable(bytes.error().message);
   return parse_flow(*bytes, path.string());
 }

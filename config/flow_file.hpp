@@ -10,6 +10,7 @@
 
 #include "config/diagnostic.hpp"
 #include "config/flow.hpp"
+#include "config/result.hpp"
 
 namespace flow_runner {
 
@@ -27,8 +28,12 @@ struct FlowFile {
 /// bytes: no exception but std::bad_alloc, bounded recursion, time and memory.
 FlowFile parse_flow(std::string_view bytes, std::string path);
 
+/// The bytes of a regular file, at most one more than max_flow_file_bytes, which parse_flow then
+/// reports. Never waits for a FIFO or a device.
+Result<std::string> read_flow_bytes(const std::filesystem::path& path);
+
 /// parse_flow of a regular file's content. What cannot be read, is no regular file or is too large
-/// is a diagnostic on line 0. Never waits for a FIFO or a device.
+/// is a diagnostic on line 0.
 FlowFile load_flow(const std::filesystem::path& path);
 
 }  // namespace flow_runner

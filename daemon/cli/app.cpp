@@ -16,6 +16,7 @@
 #include "daemon/cli/exec_options.hpp"
 #include "daemon/cli/image_command.hpp"
 #include "daemon/cli/job_commands.hpp"
+#include "daemon/cli/lint_command.hpp"
 #include "daemon/cli/usage.hpp"
 #include "executor/executor_process.hpp"
 #include "sandbox/rootless.hpp"
@@ -35,6 +36,7 @@ struct Commands {
   PruneArguments prune;
   DoctorArguments doctor;
   std::function<int()> chosen;
+  std::function<int()> chosen_outside;  ///< one that works on text alone, and needs no sandbox
 };
 
 void add_state_option(CLI::App& app, std::string& state_dir) {
@@ -157,6 +159,7 @@ int run_command(int argc, char** argv) {
   add_job_commands(app, commands);
   add_image_command(app, commands.chosen);
   const auto* doctor = add_doctor_command(app, commands);
+  add_lint_command(app, commands.chosen_outside);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -166,6 +169,7 @@ int run_command(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return usage_error(app, error);
   }
+  if (commands.chosen_outside) return commands.chosen_outside();
   // Once the command line is known to be right, and before anything is read or made.
   if (const auto entered = enter_user_namespace(argv); !entered) {
     if (!doctor->parsed()) return print_error(entered.error());
