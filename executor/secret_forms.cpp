@@ -72,7 +72,9 @@ void add_base64(std::string_view value, std::vector<std::string>& out) {
 }
 
 // Which printable characters an encoder leaves alone, besides letters and digits.
-constexpr std::array<std::string_view, 8> percent_kept = {
+constexpr std::array<std::string_view, 10> percent_kept = {
+    "",                                   // letters and digits only
+    "_",                                  // and what counts as a letter in a word
     "-._~",                               // RFC 3986 unreserved: most libraries
     "-._~!'()*",                          // encodeURIComponent
     "-._~/",                              // paths: Python's quote

@@ -7,6 +7,7 @@
 #include "executor/masker.hpp"
 #include "executor/secret_forms.hpp"
 #include "tests/executor/masker_reference.hpp"
+#include "tests/executor/secret_spellings.hpp"
 
 using namespace flow_runner;
 using namespace flow_runner::test;
@@ -163,4 +164,38 @@ TEST_CASE("secret forms: no pattern is empty, whatever the value") {
     for (const SecretPattern& pattern : secret_patterns(marked(value)))
       CHECK_FALSE(pattern.bytes.empty());
   }
+}
+
+TEST_CASE("masker: every form is masked whichever way the text is split in two") {
+  for (const std::string& value : telling_values()) {
+    const auto patterns = MaskerPatterns::compile({marked(value)});
+    for (const Spelling& spelling : all_spellings(value)) {
+      CAPTURE(spelling.name);
+      const std::string text = spelling.whole();
+      CAPTURE(text);
+      const std::string expected = mask_text(*patterns, text);
+      CHECK(leaked_piece(spelling, expected) == "");
+      Masker masker(patterns);
+      for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+        std::string out;
+        masker.write(std::string_view(text).substr(0, cut), out);
+        masker.write(std::string_view(text).substr(cut), out);
+        masker.flush(out);
+        REQUIRE(out == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("masker: text around what is broken up is left") {
+  const auto patterns = MaskerPatterns::compile({marked("s3cret-value!")});
+  const auto masked_text = [&](const std::string& text) { return mask_text(*patterns, text); };
+  CHECK(masked_text("word\nczNj\ncmV0LXZhbHVlIQ==\nmore") == "word\n[MASKED]\nmore");
+  CHECK(masked_text("czNj\n\n\n\n\n\n\n\ncmV0LXZhbHVlIQ==") == "[MASKED]");
+  CHECK(masked_text("czNj\n\n\n\n\n\n\n\n\ncmV0LXZhbHVlIQ==") ==
+        "czNj\n\n\n\n\n\n\n\n\ncmV0LXZhbHVlIQ==");
+  CHECK(masked_text("czNj cmV0LXZhbHVlIQ==") == "czNj cmV0LXZhbHVlIQ==");
+  CHECK(masked_text("at 00: 73 33 63 72 65 74 2d 76 61 6c 75 65 21 !") == "at 00: [MASKED] !");
+  CHECK(masked_text("115 51 99 114 101 116 45 118 97 108 117 101") ==
+        "115 51 99 114 101 116 45 118 97 108 117 101");
 }
