@@ -13,6 +13,12 @@ constexpr std::size_t kept_bytes = 32;
 constexpr std::size_t trimmed_from_bytes = 4096;
 // The lanes of patterns that are long enough for either fold.
 constexpr std::size_t least_head_bytes = 8;
+constexpr std::size_t max_break_bytes = 24;  // a margin included
+
+bool begins_line(std::string_view text, std::size_t at) {
+  return at > 0 &&
+         (text[at - 1] == '\n' || (text[at - 1] == 'n' && at > 1 && text[at - 2] == '\\'));
+}
 
 }  // namespace
 
@@ -36,12 +42,27 @@ std::size_t MaskFold::append_kept(std::string_view text, std::size_t at, std::st
 
 const MaskFold& MaskFold::lines() {
   static const MaskFold fold = [] {
-    // A line break of JSON in JSON has 6 bytes.
-    MaskFold made(8, 8);
+    MaskFold made(8, max_break_bytes);
     made.set(letters_and_numbers, Class::kept, Class::kept);
     made.set("+/-_=", Class::kept, Class::kept);
     made.set("nr", Class::kept, Class::dropped);
     made.set("\n\r\\", Class::dropped, Class::dropped);
+    return made;
+  }();
+  return fold;
+}
+
+const MaskFold& MaskFold::indented_lines() {
+  static const MaskFold fold = [] {
+    MaskFold made(8, max_break_bytes);
+    made.set(letters_and_numbers, Class::kept, Class::kept);
+    made.set("+/-_=", Class::kept, Class::kept);
+    made.set("nr", Class::kept, Class::dropped);
+    made.set("\n\r\\", Class::dropped, Class::dropped);
+    for (const unsigned char c : {'+', '-', ' ', '\t'}) {
+      made.rules_[c].margin = true;
+      made.always_kept_[c] = false;
+    }
     return made;
   }();
   return fold;
@@ -61,10 +82,17 @@ const MaskFold& MaskFold::digits() {
   return fold;
 }
 
-bool MaskFold::keeps_all(std::string_view text) const noexcept {
-  return std::all_of(text.begin(), text.end(), [this](char c) {
-    return rules_[static_cast<unsigned char>(c)].plain == Class::kept;
-  });
+// A mark, and blanks up to the byte; the byte itself is one of them.
+bool MaskFold::is_in_margin(std::string_view text, std::size_t at) noexcept {
+  if (begins_line(text, at)) return true;
+  if (text[at] == '+' || text[at] == '-') return false;
+  for (std::size_t bytes = 0; at > 0 && bytes < max_break_bytes; ++bytes) {
+    const char before = text[--at];
+    if (begins_line(text, at))
+      return before == ' ' || before == '\t' || before == '+' || before == '-';
+    if (before != ' ' && before != '\t') return false;
+  }
+  return false;
 }
 
 FoldedSearch::~FoldedSearch() { explicit_bzero(folded_.data(), folded_.size()); }
@@ -116,7 +144,8 @@ void FoldedSearch::search(Hits& hits) {
     Found(FoldedSearch& search_, Hits& hits_) : search(search_), hits(hits_) {}
     void hit(std::size_t end, const MaskTrie& trie, const MaskTrie::Output& longest) override {
       search.hit_end_ = end;
-      hits.folded_hit(search, {.end = search.place(end - 1) + 1, .trie = &trie, .longest = &longest});
+      hits.folded_hit(search,
+                      {.end = search.place(end - 1) + 1, .trie = &trie, .longest = &longest});
     }
     FoldedSearch& search;
     Hits& hits;

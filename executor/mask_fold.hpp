@@ -20,18 +20,21 @@ class MaskFold {
 
   /// Base64 text broken into lines: by line breaks, or by their escapes within a string.
   static const MaskFold& lines();
+  /// The same indented, or with the marks of a diff at the beginning of each line, which may be
+  /// base64 as well.
+  static const MaskFold& indented_lines();
   /// Bytes as numbers: hexadecimal digits in lower case, without what stands between them, `0x`,
   /// `\x`, `%`, and `&#` included. Octal and decimal numbers are hexadecimal digits too.
   static const MaskFold& digits();
 
   [[nodiscard]] Class classify(std::string_view text, std::size_t at) const noexcept {
     const Rule rule = rules_[static_cast<unsigned char>(text[at])];
+    if (rule.margin && is_in_margin(text, at)) return Class::dropped;
     return at > 0 && text[at - 1] == '\\' ? rule.escaped : rule.plain;
   }
-  /// Appends the kept bytes from text[at] on, as far as no backslash matters, to `out`; returns where
-  /// they end.
+  /// Appends the kept bytes from text[at] on, as far as no backslash matters, to `out`; returns
+  /// where they end.
   std::size_t append_kept(std::string_view text, std::size_t at, std::string& out) const;
-  [[nodiscard]] bool keeps_all(std::string_view text) const noexcept;
 
   /// Patterns shorter than this are not looked for: broken up, they occur in ordinary text.
   [[nodiscard]] std::size_t min_pattern_bytes() const noexcept { return min_pattern_bytes_; }
@@ -42,9 +45,11 @@ class MaskFold {
   struct Rule {
     Class plain = Class::other;
     Class escaped = Class::other;  // after a backslash
+    bool margin = false;           // dropped at the beginning of a line
   };
   MaskFold(std::size_t min_pattern_bytes, std::size_t max_dropped)
       : min_pattern_bytes_(min_pattern_bytes), max_dropped_(max_dropped) {}
+  static bool is_in_margin(std::string_view text, std::size_t at) noexcept;
   void set(std::string_view bytes, Class plain, Class escaped);
 
   std::array<Rule, 256> rules_;
@@ -85,8 +90,8 @@ class FoldedSearch {
   /// Reads text[at, …) as the region's (a new one's if none is active) and returns where that ends.
   /// `base` is the text's place in the stream.
   std::size_t run(std::string_view text, std::size_t at, std::uint64_t base, Hits& hits);
-  /// Where in the stream the longest end of the region begins that can still become a pattern; `end`
-  /// if there is none.
+  /// Where in the stream the longest end of the region begins that can still become a pattern;
+  /// `end` if there is none.
   [[nodiscard]] std::uint64_t open_from(std::uint64_t end) const noexcept;
   /// While a hit is told: where in the stream its last `bytes` folded bytes begin.
   [[nodiscard]] std::uint64_t begin_of_hit(std::size_t bytes) const noexcept {

@@ -83,18 +83,18 @@ struct SecretScanner::Stream final : MaskFindings {
   Stream& operator=(const Stream&) = delete;
 
   void found(const MaskTable& table, const MaskMatch& match, const FoldedSearch* folded) override {
-    table.for_each_secret(
-        *match.trie, *match.longest, min_bytes,
-        [&](std::uint32_t secret, std::size_t bytes, std::size_t newlines) {
-          if (findings.size() >= max_findings) return;
-          const auto end = static_cast<std::size_t>(match.end - base);
-          if (folded != nullptr) {
-            // What is open stays in the window, so the beginning is there.
-            const auto begin = static_cast<std::size_t>(folded->begin_of_hit(bytes) - base);
-            newlines = static_cast<std::size_t>(count_lines(begin, end));
-          }
-          findings.insert({line_at(end) - newlines, automaton.names[secret]});
-        });
+    table.for_each_secret(*match.trie, *match.longest, min_bytes,
+                          [&](std::uint32_t secret, std::size_t bytes, std::size_t newlines) {
+                            if (findings.size() >= max_findings) return;
+                            const auto end = static_cast<std::size_t>(match.end - base);
+                            if (folded != nullptr) {
+                              // What is open stays in the window, so the beginning is there.
+                              const auto begin =
+                                  static_cast<std::size_t>(folded->begin_of_hit(bytes) - base);
+                              newlines = static_cast<std::size_t>(count_lines(begin, end));
+                            }
+                            findings.insert({line_at(end) - newlines, automaton.names[secret]});
+                          });
   }
   void found_token(std::uint64_t, std::uint64_t) override {}
 

@@ -23,6 +23,43 @@ std::size_t find_break(std::string_view text, std::size_t at) {
   return at;
 }
 
+// The first margin from `at` on.
+std::size_t find_margin(std::string_view text, std::size_t at) {
+  const auto is_margin = [](char c) { return c == '+' || c == '-' || c == ' ' || c == '\t'; };
+  const auto follows_break = [&](std::size_t place) {
+    return place > 0 && (text[place - 1] == '\n' ||
+                         (text[place - 1] == 'n' && place > 1 && text[place - 2] == '\\'));
+  };
+  for (; at < 2 && at < text.size(); ++at)
+    if (is_margin(text[at]) && follows_break(at)) return at;
+  for (; at + sizeof(MaskBytes) <= text.size(); at += sizeof(MaskBytes)) {
+    const MaskBytes before = load_mask_bytes(text.data() + at - 1);
+    const MaskBytes escape = load_mask_bytes(text.data() + at - 2);
+    const MaskBytes bytes = load_mask_bytes(text.data() + at);
+    const MaskBytes margins =
+        (bytes_equal(before, '\n') | (bytes_equal(before, 'n') & bytes_equal(escape, '\\'))) &
+        (bytes_equal(bytes, '+') | bytes_equal(bytes, '-') | bytes_equal(bytes, ' ') |
+         bytes_equal(bytes, '\t'));
+    if (any_of(margins)) return at + first_of(margins);
+  }
+  while (at < text.size() && !(is_margin(text[at]) && follows_break(at))) ++at;
+  return at;
+}
+
+// Where the kept bytes begin from which only a break leads to `place`; `place` if there are none.
+std::size_t first_kept(const MaskFold& fold, std::string_view text, std::size_t place) {
+  std::size_t first = place;
+  std::size_t dropped = 0;
+  for (std::size_t at = place; at > 0; --at) {
+    const Class what = fold.classify(text, at - 1);
+    if (what == Class::other || (what == Class::dropped && ++dropped > fold.max_dropped())) break;
+    if (what == Class::dropped) continue;
+    dropped = 0;
+    first = at - 1;
+  }
+  return first;
+}
+
 // Each byte 0xFF that the fold of digits may not end at; of those that it takes only after a
 // backslash all.
 MaskBytes may_be_digits(MaskBytes bytes) {
@@ -44,8 +81,8 @@ bool is_digits_chunk(const MaskFold& fold, std::string_view text, std::size_t at
   return kept;
 }
 
-// A region of 15 bytes and more contains a chunk whatever its alignment, and one of 16 digits such a
-// chunk with a digit.
+// A region of 15 bytes and more contains a chunk whatever its alignment, and one of 16 digits such
+// a chunk with a digit.
 std::size_t find_digits_chunk(const MaskFold& fold, std::string_view text, std::size_t at) {
   for (; at + 2 * chunk_bytes <= text.size(); at += 2 * chunk_bytes) {
     const auto [first, second] = halves(may_be_digits(load_mask_bytes(text.data() + at)));
@@ -76,6 +113,7 @@ MaskSearch::MaskSearch(const MaskerPatterns::Automaton& automaton)
     : automaton_(&automaton),
       cursors_(automaton.plain.set.start()),
       lines_(MaskFold::lines(), automaton.plain.set),
+      indented_(MaskFold::indented_lines(), automaton.plain.set),
       digits_(MaskFold::digits(), automaton.digits.set) {}
 
 void MaskSearch::drop_front(std::size_t bytes) {
@@ -85,7 +123,10 @@ void MaskSearch::drop_front(std::size_t bytes) {
 std::size_t MaskSearch::read(std::string_view text, std::size_t fresh, std::uint64_t base,
                              MaskFindings& findings) {
   read_plain(text, base, findings);
-  if (!lines_.set().lanes().empty()) read_lines(text, fresh, base, findings);
+  if (!lines_.set().lanes().empty()) {
+    read_lines(text, fresh, base, findings);
+    read_indented(text, fresh, base, findings);
+  }
   if (!digits_.set().lanes().empty()) read_digits(text, fresh, base, findings);
 
   struct Tokens final : TokenHits {
@@ -98,8 +139,8 @@ std::size_t MaskSearch::read(std::string_view text, std::size_t fresh, std::uint
   tokens_.read(text, fresh, base, tokens);
 
   const std::uint64_t end = base + text.size();
-  std::uint64_t open = std::min(
-      {lines_.open_from(end), digits_.open_from(end), tokens_.open_from(end)});
+  std::uint64_t open = std::min({lines_.open_from(end), indented_.open_from(end),
+                                 digits_.open_from(end), tokens_.open_from(end)});
   for (std::size_t i = 0; i < cursors_.size(); ++i) {
     const MaskLane& lane = automaton_->plain.set.lanes()[i];
     open = std::min<std::uint64_t>(open, end - lane.open_bytes(text, cursors_[i]));
@@ -140,6 +181,22 @@ void MaskSearch::read_lines(std::string_view text, std::size_t fresh, std::uint6
   }
 }
 
+// What is not indented the other search finds, and it keeps open what comes before the first
+// margin.
+void MaskSearch::read_indented(std::string_view text, std::size_t fresh, std::uint64_t base,
+                               MaskFindings& findings) {
+  const MaskFold& fold = indented_.fold();
+  FoldedHits hits(automaton_->plain, base + fresh, findings);
+  std::size_t at = fresh;
+  if (indented_.active()) at = indented_.run(text, at, base, hits);
+  for (;;) {
+    const std::size_t place = find_margin(text, at);
+    if (place == text.size()) return;
+    const std::size_t begin = first_kept(fold, text, place);
+    at = begin == place ? place + 1 : indented_.run(text, begin, base, hits);
+  }
+}
+
 void MaskSearch::read_digits(std::string_view text, std::size_t fresh, std::uint64_t base,
                              MaskFindings& findings) {
   FoldedHits hits(automaton_->digits, base + fresh, findings);
@@ -166,6 +223,7 @@ std::size_t max_open_bytes(const MaskerPatterns::Automaton& automaton) {
   };
   return std::max({automaton.plain.set.max_open_bytes(),
                    folded(MaskFold::lines(), automaton.plain.set),
+                   folded(MaskFold::indented_lines(), automaton.plain.set),
                    folded(MaskFold::digits(), automaton.digits.set), TokenSearch::max_open_bytes});
 }
 

@@ -44,12 +44,15 @@ class MaskSearch {
   void read_plain(std::string_view text, std::uint64_t base, MaskFindings& findings);
   void read_lines(std::string_view text, std::size_t fresh, std::uint64_t base,
                   MaskFindings& findings);
+  void read_indented(std::string_view text, std::size_t fresh, std::uint64_t base,
+                     MaskFindings& findings);
   void read_digits(std::string_view text, std::size_t fresh, std::uint64_t base,
                    MaskFindings& findings);
 
   const MaskerPatterns::Automaton* automaton_;
   MaskPatternSet::Cursors cursors_;
   FoldedSearch lines_;
+  FoldedSearch indented_;
   FoldedSearch digits_;
   TokenSearch tokens_;
 };

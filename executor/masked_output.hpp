@@ -9,8 +9,8 @@
 namespace flow_runner {
 
 /// Masks every text of `result` that somebody else chose. What we name ourselves stays (ids, hosts,
-/// paths of our own, layers): a short secret that happens to be such a word must not make the result
-/// unreadable.
+/// paths of our own, layers): a short secret that happens to be such a word must not make the
+/// result unreadable.
 void mask_result(JobResult& result, const MaskerPatterns& patterns);
 
 /// Masks every string in `data`, its keys not.

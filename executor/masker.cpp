@@ -100,9 +100,7 @@ MaskerPatterns::MaskerPatterns(std::unique_ptr<const Automaton> automaton)
 
 MaskerPatterns::~MaskerPatterns() = default;
 
-std::size_t MaskerPatterns::max_held_bytes() const noexcept {
-  return max_open_bytes(*automaton_);
-}
+std::size_t MaskerPatterns::max_held_bytes() const noexcept { return max_open_bytes(*automaton_); }
 
 // A byte is *final* when no pattern that is still open contains it. Final bytes leave at once: as
 // they are, or as the mask of their run. A run's mask leaves with its first byte, so a run may go
@@ -116,9 +114,9 @@ struct Masker::Stream final : MaskFindings {
 
   void found(const MaskTable&, const MaskMatch& match, const FoldedSearch* folded) override {
     const std::size_t bytes = match.longest->bytes;
-    const std::uint64_t begin =
-        folded != nullptr ? folded->begin_of_hit(bytes) : match.end - bytes;
-    // Merged at once as far as the ends come in order: of a secret that repeats itself there are many.
+    const std::uint64_t begin = folded != nullptr ? folded->begin_of_hit(bytes) : match.end - bytes;
+    // Merged at once as far as the ends come in order: of a secret that repeats itself there are
+    // many.
     if (match.end < last_end) pass_begin = found_now.size();
     last_end = match.end;
     add_interval(found_now, pass_begin, {begin, match.end});
@@ -198,8 +196,8 @@ struct Masker::Stream final : MaskFindings {
   std::size_t emitted = 0;       // in buffer
   std::uint64_t base = 0;        // the buffer's place in the stream; intervals count in the stream
   std::deque<Interval> covered;  // disjoint, in order; none ends at or before an emitted byte
-  std::vector<Interval> found_now;   // in this block
-  std::size_t pass_begin = 0;        // the first one since the ends last went back
+  std::vector<Interval> found_now;  // in this block
+  std::size_t pass_begin = 0;       // the first one since the ends last went back
   std::uint64_t last_end = 0;
   std::uint64_t run_end = no_run;  // of the last run that was masked, as far as it is known
 };

@@ -18,7 +18,7 @@ bool is_alphanumeric(char c) {
 
 // What writers escape beyond what the grammar (RFC 8259) demands: nobody, Go and Rails, PHP twice,
 // Gson, .NET.
-constexpr std::array<std::string_view, 6> json_also_escaped = {"",      "<>&",   "<>&'",
+constexpr std::array<std::string_view, 6> json_also_escaped = {"",       "<>&",   "<>&'",
                                                                "<>&'\"", "<>&'=", "<>&'\"+`"};
 constexpr std::string_view json_perhaps_escaped = "<>&'\"=+`";
 
@@ -165,8 +165,8 @@ std::vector<std::string> shell_spellings(std::string_view value) {
   add_unless_known(quoted("'\"'\"'"), out);
   add_unless_known(in_single_quotes_grouped(value), out);
   for (std::string_view special : shell_escaped) {
-    add_unless_known(with_backslashes(value, [&](char c) { return special.find(c) != special.npos; }),
-                     out);
+    add_unless_known(
+        with_backslashes(value, [&](char c) { return special.find(c) != special.npos; }), out);
   }
   for (std::string_view kept : shell_kept) {
     const auto special = [&](char c) {
@@ -187,8 +187,8 @@ struct CStyle {
 
 constexpr std::array<std::string_view, 4> c_quotes = {"", "'", "\"", "'\""};
 // C and shells, Python, JavaScript, and `$'…'` with its letter for ESC.
-constexpr std::array<std::string_view, 4> c_shortened = {"\a\b\t\n\v\f\r", "\t\n\r",
-                                                         "\b\t\n\f\r", "\a\b\t\n\v\f\r\x1b"};
+constexpr std::array<std::string_view, 4> c_shortened = {"\a\b\t\n\v\f\r", "\t\n\r", "\b\t\n\f\r",
+                                                         "\a\b\t\n\v\f\r\x1b"};
 
 char c_letter(char c) {
   constexpr std::string_view controls = "\a\b\t\n\v\f\r\x1b";
@@ -270,11 +270,10 @@ void add_c_forms(std::string_view value, std::vector<std::string>& out) {
     for (std::string_view shortened : c_shortened)
       for (CStyle::Number number : {octal, lower_hex, upper_hex})
         for (CStyle::High high : {CStyle::High::raw, CStyle::High::escaped})
-          add_unless_known(c_escaped(value, {.quotes = quotes,
-                                             .shortened = shortened,
-                                             .number = number,
-                                             .high = high}),
-                           out);
+          add_unless_known(
+              c_escaped(value,
+                        {.quotes = quotes, .shortened = shortened, .number = number, .high = high}),
+              out);
 }
 
 }  // namespace flow_runner

@@ -117,11 +117,11 @@ void add_percent(std::string_view value, std::vector<std::string>& out) {
 
 // Broken up by white space, punctuation and prefixes, which the search drops: MaskFold::digits().
 void add_digits(std::string_view value, std::vector<std::string>& out) {
-  std::string hex;       // 73 33, \x73\x33, %73%33
-  std::string c_hex;     // 0x73, 0x33
-  std::string unicode;   // \u0073\u0033
-  std::string octal;     // \163\063
-  std::string decimal;   // 115, 51; &#115;&#51;
+  std::string hex;      // 73 33, \x73\x33, %73%33
+  std::string c_hex;    // 0x73, 0x33
+  std::string unicode;  // \u0073\u0033
+  std::string octal;    // \163\063
+  std::string decimal;  // 115, 51; &#115;&#51;
   for (const char character : value) {
     const auto c = static_cast<unsigned char>(character);
     const std::string byte = {lower_digits[c >> 4], lower_digits[c & 15]};
@@ -138,9 +138,9 @@ void add_digits(std::string_view value, std::vector<std::string>& out) {
 constexpr auto digits = SecretPattern::Kind::digits;
 
 constexpr std::array table = {
-    SecretForm{"base64", add_base64},         SecretForm{"percent", add_percent},
-    SecretForm{"json", add_json_forms},       SecretForm{"shell", add_shell_forms},
-    SecretForm{"c", add_c_forms},             SecretForm{"digits", add_digits, digits},
+    SecretForm{"base64", add_base64},   SecretForm{"percent", add_percent},
+    SecretForm{"json", add_json_forms}, SecretForm{"shell", add_shell_forms},
+    SecretForm{"c", add_c_forms},       SecretForm{"digits", add_digits, digits},
 };
 
 // A numbered or filtered listing inside an event shows single lines, escaped.

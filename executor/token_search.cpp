@@ -14,6 +14,15 @@ constexpr std::string_view scheme_end = "://";
 constexpr std::string_view pem_begin = "-----BEGIN ";
 constexpr std::string_view github_long = "github_pat_";
 
+// What ends a URL's user, password and host.
+constexpr std::array<bool, 256> url_ends = [] {
+  std::array<bool, 256> ends{};
+  for (std::size_t c = 0; c <= ' '; ++c) ends[c] = true;
+  for (const char c : std::string_view("/?#\"'<>`\\[]{}|\x7F"))
+    ends[static_cast<unsigned char>(c)] = true;
+  return ends;
+}();
+
 bool is_base64(char c) {
   return is_in(TokenAlphabet::letters_and_digits, c) || c == '+' || c == '/' || c == '=';
 }
@@ -27,8 +36,9 @@ MaskBytes triggers(const char* text) {
   const MaskBytes d = load_mask_bytes(text + 3);
   MaskBytes found = bytes_equal(a, 'g') & bytes_equal(b, 'l') & ~bytes_equal(c, 'e');
   found |= bytes_equal(a, 's') & bytes_equal(b, 'k') & bytes_equal(c, '-');
-  found |= bytes_equal(a, 'A') & ((bytes_equal(c, 'I') & (bytes_equal(b, 'K') | bytes_equal(b, 'S'))) |
-                                  (bytes_equal(b, 'I') & bytes_equal(c, 'z')));
+  found |=
+      bytes_equal(a, 'A') & ((bytes_equal(c, 'I') & (bytes_equal(b, 'K') | bytes_equal(b, 'S'))) |
+                             (bytes_equal(b, 'I') & bytes_equal(c, 'z')));
   found |= bytes_equal(a, 'G') & bytes_equal(b, 'R') & bytes_equal(c, '1');
   found |= bytes_equal(d, '_') & ((bytes_equal(a, 'g') & bytes_equal(b, 'h')) |
                                   (bytes_equal(a, 'n') & bytes_equal(b, 'p')));
@@ -92,8 +102,7 @@ void UrlPassword::start(std::uint64_t place) {
 }
 
 bool UrlPassword::read(char c, std::uint64_t place) {
-  constexpr std::string_view never = "/?#\"'<>`\\[]{}|";
-  if (static_cast<unsigned char>(c) <= ' ' || c == 0x7F || never.find(c) != never.npos) return open_ = false;
+  if (url_ends[static_cast<unsigned char>(c)]) return open_ = false;
   ++count_;
   if (state_ == State::user) {
     if (c == '@' || count_ > max_user_bytes) return false;
@@ -216,9 +225,8 @@ bool TokenSearch::run(const Reading& reading, Candidate& candidate, std::size_t 
 
 template <class Candidate>
 void TokenSearch::run_all(const Reading& reading, std::vector<Candidate>& candidates) {
-  std::erase_if(candidates, [&](Candidate& candidate) {
-    return !run(reading, candidate, reading.fresh);
-  });
+  std::erase_if(candidates,
+                [&](Candidate& candidate) { return !run(reading, candidate, reading.fresh); });
 }
 
 void TokenSearch::read(std::string_view text, std::size_t fresh, std::uint64_t base,

@@ -69,7 +69,8 @@ class UrlPassword : public TokenCandidate {
  public:
   enum class State { user, password, host };
   static constexpr std::size_t max_user_bytes = 128;
-  static constexpr std::size_t max_password_bytes = 256;  ///< the host, in search of a last `@`, too
+  static constexpr std::size_t max_password_bytes =
+      256;  ///< the host, in search of a last `@`, too
 
   UrlPassword(State state, std::uint64_t place) : state_(state) { start(place); }
   bool read(char c, std::uint64_t place);

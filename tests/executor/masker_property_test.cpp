@@ -166,7 +166,8 @@ TEST_CASE("masker: all forms of random secrets are masked as the reference masks
     }
     const auto patterns = all_patterns(values);
     if (patterns.empty()) continue;
-    check_all_splits(values, mixed_text(texts_of(patterns), 120, "aB3/+ \"\\\n%&=", random), random);
+    check_all_splits(values, mixed_text(texts_of(patterns), 120, "aB3/+ \"\\\n%&=", random),
+                     random);
   }
 }
 

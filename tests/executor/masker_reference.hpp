@@ -34,20 +34,27 @@ struct ReferenceFold {
 };
 
 /// The text broken into lines (base64), or numbers with separators (digits).
-inline std::vector<ReferenceFold> fold_reference(std::string_view text,
-                                                 SecretPattern::Kind kind) {
-  const bool digits = kind == SecretPattern::Kind::digits;
+enum class ReferenceKind { lines, indented, digits };
+inline std::vector<ReferenceFold> fold_reference(std::string_view text, ReferenceKind kind) {
+  const bool digits = kind == ReferenceKind::digits;
+  const bool indented = kind == ReferenceKind::indented;
   const std::string_view kept = digits ? "0123456789abcdefABCDEF"
                                        : "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                          "0123456789+/-_=";
   const std::string_view dropped = digits ? " \t\r\n:,-;%&#xX\\" : "\n\r\\";
   const std::string_view dropped_after_backslash = digits ? "nrtu" : "nr";
-  const std::size_t most_dropped = digits ? 14 : 8;
+  const std::size_t most_dropped = digits ? 14 : 24;
   std::vector<ReferenceFold> folds(1);
   std::size_t dropped_on_end = 0;
+  bool margin = false;  // the line so far is a mark and blanks
   for (std::size_t i = 0; i < text.size(); ++i) {
     const bool escaped = i > 0 && text[i - 1] == '\\';
-    if (dropped.find(text[i]) != dropped.npos ||
+    const bool mark = text[i] == '+' || text[i] == '-';
+    const bool blank = text[i] == ' ' || text[i] == '\t';
+    const bool begins = i > 0 && (text[i - 1] == '\n' || text.substr(0, i).ends_with("\\n"));
+    margin = (begins && (mark || blank)) || (margin && blank);
+    const bool is_margin = indented && margin;
+    if (is_margin || dropped.find(text[i]) != dropped.npos ||
         (escaped && dropped_after_backslash.find(text[i]) != dropped.npos)) {
       if (++dropped_on_end > most_dropped) folds.emplace_back();
     } else if (kept.find(text[i]) != kept.npos) {
@@ -75,17 +82,26 @@ inline std::string mask_reference(const std::vector<SecretPattern>& patterns, st
     std::fill(covered.begin() + static_cast<std::ptrdiff_t>(begin),
               covered.begin() + static_cast<std::ptrdiff_t>(end), true);
   };
-  const auto lines = fold_reference(text, SecretPattern::Kind::plain);
-  const auto digits = fold_reference(text, SecretPattern::Kind::digits);
+  const auto lines = fold_reference(text, ReferenceKind::lines);
+  const auto indented = fold_reference(text, ReferenceKind::indented);
+  const auto digits = fold_reference(text, ReferenceKind::digits);
   for (const SecretPattern& pattern : patterns) {
     const std::string& bytes = pattern.bytes;
     if (pattern.kind == SecretPattern::Kind::plain)
       for (auto at = text.find(bytes); at != text.npos; at = text.find(bytes, at + 1))
         cover(at, at + bytes.size());
     if (!is_folded(pattern)) continue;
-    for (const auto& fold : pattern.kind == SecretPattern::Kind::digits ? digits : lines)
-      for (auto at = fold.bytes.find(bytes); at != text.npos; at = fold.bytes.find(bytes, at + 1))
-        cover(fold.places[at], fold.places[at + bytes.size() - 1] + 1);
+    const auto cover_folded = [&](const std::vector<ReferenceFold>& folds) {
+      for (const auto& fold : folds)
+        for (auto at = fold.bytes.find(bytes); at != text.npos; at = fold.bytes.find(bytes, at + 1))
+          cover(fold.places[at], fold.places[at + bytes.size() - 1] + 1);
+    };
+    if (pattern.kind == SecretPattern::Kind::digits) {
+      cover_folded(digits);
+    } else {
+      cover_folded(lines);
+      cover_folded(indented);
+    }
   }
   std::string out;
   for (std::size_t i = 0; i < std::min(text.size(), until); ++i) {
@@ -107,16 +123,24 @@ inline std::size_t open_end(std::string_view pattern, std::string_view text) {
 /// How many bytes at the end of `text` can still become part of a pattern.
 inline std::size_t open_reference(const std::vector<SecretPattern>& patterns,
                                   std::string_view text) {
-  const auto lines = fold_reference(text, SecretPattern::Kind::plain);
-  const auto digits = fold_reference(text, SecretPattern::Kind::digits);
+  const auto lines = fold_reference(text, ReferenceKind::lines).back();
+  const auto indented = fold_reference(text, ReferenceKind::indented).back();
+  const auto digits = fold_reference(text, ReferenceKind::digits).back();
   std::size_t open = 0;
+  const auto add = [&](const SecretPattern& pattern, const ReferenceFold& fold) {
+    if (const std::size_t bytes = open_end(pattern.bytes, fold.bytes); bytes > 0)
+      open = std::max(open, text.size() - fold.places[fold.bytes.size() - bytes]);
+  };
   for (const SecretPattern& pattern : patterns) {
     const bool plain = pattern.kind == SecretPattern::Kind::plain;
     if (plain) open = std::max(open, open_end(pattern.bytes, text));
     if (!is_folded(pattern)) continue;
-    const ReferenceFold& fold = plain ? lines.back() : digits.back();
-    if (const std::size_t bytes = open_end(pattern.bytes, fold.bytes); bytes > 0)
-      open = std::max(open, text.size() - fold.places[fold.bytes.size() - bytes]);
+    if (plain) {
+      add(pattern, lines);
+      add(pattern, indented);
+    } else {
+      add(pattern, digits);
+    }
   }
   return open;
 }

@@ -80,9 +80,9 @@ std::string message(const Patterns& patterns, const std::string& text) {
 }
 
 std::string git_error(const Patterns& patterns, const std::string& text) {
-  return git_failure("git push", 1, "fatal: remote says " + text, [&](std::string_view said) {
-           return mask_text(*patterns, said);
-         }).message;
+  return git_failure("git push", 1, "fatal: remote says " + text,
+                     [&](std::string_view said) { return mask_text(*patterns, said); })
+      .message;
 }
 
 std::string git_progress(const Patterns& patterns, const std::string& text) {
@@ -119,11 +119,16 @@ std::string refusal(const Patterns& patterns, const std::string& text) {
 }
 
 const std::vector<Sink> sinks = {
-    {"script output", script_output}, {"our own log lines", own_line},
-    {"network log", network},         {"patch", patch},
-    {"commit message", message},      {"error of git", git_error},
-    {"progress of git", git_progress}, {"result", result},
-    {"journal", journal},             {"refusal of a push", refusal},
+    {"script output", script_output},
+    {"our own log lines", own_line},
+    {"network log", network},
+    {"patch", patch},
+    {"commit message", message},
+    {"error of git", git_error},
+    {"progress of git", git_progress},
+    {"result", result},
+    {"journal", journal},
+    {"refusal of a push", refusal},
 };
 
 }  // namespace
@@ -141,8 +146,7 @@ TEST_CASE("sinks: no way out of the executor shows a secret in any form") {
         if (by_line && spelling.text.find_first_of("\r\n") != std::string::npos) continue;
         const std::string out = sink.pass(patterns, spelling.whole());
         CHECK(leaked_piece(spelling, out) == "");
-        if (sink.name != "refusal of a push")
-          CHECK(out.find("[MASKED]") != std::string::npos);
+        if (sink.name != "refusal of a push") CHECK(out.find("[MASKED]") != std::string::npos);
       }
     }
   }

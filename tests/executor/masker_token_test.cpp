@@ -53,10 +53,10 @@ void check_untouched(const std::string& text) { check_masked(text, text); }
 
 TEST_CASE("masker: the tail of a token of a known issuer is masked, its prefix shows whose it is") {
   for (const char* prefix :
-       {"glpat-", "gloas-", "gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glimt-",
-        "glagent-", "glwt-", "glsoat-", "glffct-", "GR1348941", "sk-ant-", "sk-proj-",
-        "sk-svcacct-", "sk-admin-", "sk-or-v1-", "sk-", "AIza", "ghp_", "gho_", "ghu_", "ghs_",
-        "ghr_", "github_pat_", "npm_"}) {
+       {"glpat-",  "gloas-",   "gldt-",       "glrt-",     "glrtr-",    "glcbt-",      "glptt-",
+        "glft-",   "glimt-",   "glagent-",    "glwt-",     "glsoat-",   "glffct-",     "GR1348941",
+        "sk-ant-", "sk-proj-", "sk-svcacct-", "sk-admin-", "sk-or-v1-", "sk-",         "AIza",
+        "ghp_",    "gho_",     "ghu_",        "ghs_",      "ghr_",      "github_pat_", "npm_"}) {
     const std::string masked = std::string(prefix) + "[MASKED]";
     check_masked("token: " + std::string(prefix) + tail(40) + "\n", "token: " + masked + "\n");
     check_masked(std::string(prefix) + tail(300), masked);
@@ -87,9 +87,8 @@ TEST_CASE("masker: a routable token has parts, and a sentence's full stop is non
 
 TEST_CASE("masker: a token begins at a boundary, an escape's end included") {
   const std::string key = "sk-" + tail(32);
-  for (const char* before :
-       {" ", "\"", "=", "-", "_", "/", "\\n", "\\r\\n", "\\t", "\\u0022", "%3D", "\\x20", "\x1b[31m",
-        "\x1b[1;31m", "\\u001b[31m", "\xc3\xa4"})
+  for (const char* before : {" ", "\"", "=", "-", "_", "/", "\\n", "\\r\\n", "\\t", "\\u0022",
+                             "%3D", "\\x20", "\x1b[31m", "\x1b[1;31m", "\\u001b[31m", "\xc3\xa4"})
     check_masked(before + key, std::string(before) + "sk-[MASKED]");
   for (const char* before : {"di", "7", "X", "m", "Zn", "u0022", "[z1m"})
     check_untouched(before + key);
@@ -105,7 +104,8 @@ TEST_CASE("masker: a token within a token is one mask") {
 }
 
 TEST_CASE("masker: the password of a URL is masked, whatever it is") {
-  check_masked("https://oauth2:pw@gitlab.example.com/x.git", "https://oauth2:[MASKED]@gitlab.example.com/x.git");
+  check_masked("https://oauth2:pw@gitlab.example.com/x.git",
+               "https://oauth2:[MASKED]@gitlab.example.com/x.git");
   check_masked("redis://:p%40w@host:6379/0", "redis://:[MASKED]@host:6379/0");
   check_masked("a postgres://me:a:b$c@db and b", "a postgres://me:[MASKED]@db and b");
   check_masked("x://u:one@two@host/", "x://u:[MASKED]@host/");
@@ -119,10 +119,11 @@ TEST_CASE("masker: the password of a URL is masked, whatever it is") {
 TEST_CASE("masker: what only looks like a URL with a password is left") {
   for (const char* text :
        {"http://localhost:8080/path@2", "https://user@example.com/x", "https://[::1]:80/@",
-        "see http://host:80 and mail me@example.com", "https://u:$TOKEN@host", "https://u:${T}@host",
-        "https://u:<token>@host", "https://u:[MASKED]@host", "https://u:***@host", "x://u:@host",
-        "ssh://git@example.com:22/x", "\"http://a:1\",\"b@c\"", "std::vector<int>::at(x@y)",
-        "gitlab-ci-token: none@all", "https://a:b#c@d", "https://a:b?c@d"})
+        "see http://host:80 and mail me@example.com", "https://u:$TOKEN@host",
+        "https://u:${T}@host", "https://u:<token>@host", "https://u:[MASKED]@host",
+        "https://u:***@host", "x://u:@host", "ssh://git@example.com:22/x", "\"http://a:1\",\"b@c\"",
+        "std::vector<int>::at(x@y)", "gitlab-ci-token: none@all", "https://a:b#c@d",
+        "https://a:b?c@d"})
     check_untouched(text);
   check_untouched("https://u:" + std::string(257, 'a') + "@host");
   check_untouched("https://" + std::string(129, 'a') + ":p@host");
@@ -140,8 +141,9 @@ TEST_CASE("masker: the body of a private key is masked, in lines and in a string
                  begin + "\r\n  [MASKED]\r\n  " + end);
   }
   const std::string begin = "-----BEGIN RSA PRIVATE KEY-----\n";
-  check_masked(begin + "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0123\n\n" + key_lines(2, "\n"),
-               begin + "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0123\n\n[MASKED]\n");
+  check_masked(
+      begin + "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0123\n\n" + key_lines(2, "\n"),
+      begin + "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0123\n\n[MASKED]\n");
 }
 
 TEST_CASE("masker: armour without a key, and keys that are public, are left") {
@@ -149,9 +151,11 @@ TEST_CASE("masker: armour without a key, and keys that are public, are left") {
   check_untouched("if (line == \"" + pem + "\") return;");
   check_untouched("It begins with " + pem + " and goes on with lines in base64.\n");
   check_untouched(pem + "\nMIIE...\n-----END PRIVATE KEY-----\n");
-  check_untouched("-----BEGIN CERTIFICATE-----\n" + key_lines(4, "\n") + "-----END CERTIFICATE-----\n");
+  check_untouched("-----BEGIN CERTIFICATE-----\n" + key_lines(4, "\n") +
+                  "-----END CERTIFICATE-----\n");
   check_untouched("-----BEGIN PUBLIC KEY-----\n" + key_lines(4, "\n"));
-  check_untouched("-----BEGIN " + std::string(60, 'A') + " PRIVATE KEY-----\n" + key_lines(1, "\n"));
+  check_untouched("-----BEGIN " + std::string(60, 'A') + " PRIVATE KEY-----\n" +
+                  key_lines(1, "\n"));
 }
 
 TEST_CASE("masker: a candidate is held back no longer than it is one") {
@@ -181,13 +185,16 @@ TEST_CASE("masker: ordinary text stays as it is, byte for byte") {
       "class=\"sk-toggleable__label sk-estimator-doc-link fitted\" id=\"sk-container-id-1\"\n",
       "glpat-your-personal-access-token-goes-here glpat-xxxxxxxxxxxxxxxxxxxx glpat-<token>\n",
       "export TOKEN=glpat-$(cat file) GLPAT-ABCDEFGHIJKLMNOPQRSTUVWXYZ\n",
-      "global glob glide glue single english ghosts github.com/owner/github_patches npm_config_cache\n",
+      "global glob glide glue single english ghosts github.com/owner/github_patches "
+      "npm_config_cache\n",
       "AKIABLE ASIAN AIzawa KIASIA 0xAKIA\n",
-      "Get:12 http://deb.example.org/debian bookworm/main amd64 libc6-dev amd64 2.36-9 [1,904 kB]\n",
+      "Get:12 http://deb.example.org/debian bookworm/main amd64 libc6-dev amd64 2.36-9 [1,904 "
+      "kB]\n",
       "npm http fetch GET 200 https://registry.example.org/@types%2fnode 1234ms (cache miss)\n",
       "  \"integrity\": \"sha512-9Sg0Wb5AKIA/ghp+sk/AIzaSk1348941glpat==\",\n",
       "Setting up python3-minimal (3.11.2-1+b1) ... done at 2026-11-25 21:44:59.123456789 +0000\n",
-      "{\"type\":\"assistant\",\"id\":\"msg_01XyZ\",\"usage\":{\"input_tokens\":12345,\"cache\":0}}\n",
+      "{\"type\":\"assistant\",\"id\":\"msg_01XyZ\",\"usage\":{\"input_tokens\":12345,\"cache\":0}}"
+      "\n",
       "{\"file\":\"a\\nb\\\\n\",\"diff\":\"@@ -1,4 +1,4 @@\\n-old\\n+new\\u00e9\\u0022\\n\"}\n",
       "00000000: 7f45 4c46 0201 0100 0000 0000 0000 0000  .ELF............\n",
       "  uint8_t table[] = {0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,\n      0x08, 0x09};\n",

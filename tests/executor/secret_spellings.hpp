@@ -70,6 +70,9 @@ inline std::vector<Spelling> base64_spellings(const std::string& value) {
       all.push_back({wide, "$ ", wrapped(text, width, "\n"), "\n"});
       all.push_back({wide + ", CR LF", "$ ", wrapped(text, width, "\r\n"), "\r\n"});
       all.push_back({wide + ", in JSON", "\"", wrapped(text, width, "\\n"), "\""});
+      all.push_back({wide + ", in a diff", "+", wrapped(text, width, "\n+"), "\n"});
+      all.push_back({wide + ", in a diff in JSON", "+", wrapped(text, width, "\\n-"), "\\n"});
+      all.push_back({wide + ", indented", "  ", wrapped(text, width, "\n  "), "\n"});
       all.push_back({wide + ", in JSON in JSON", "\\\"", wrapped(text, width, "\\\\n"), "\\\""});
     }
   }
@@ -77,8 +80,9 @@ inline std::vector<Spelling> base64_spellings(const std::string& value) {
     const std::string login = std::string(user) + ":";
     const std::string encoded = base64_encode(login + value);
     const std::size_t shown = (login.size() - 1) * 8 / 6 + 1;
-    all.push_back({"basic authentication of " + login, "Authorization: Basic " + encoded.substr(0, shown),
-                   encoded.substr(shown), "\r\n"});
+    all.push_back({"basic authentication of " + login,
+                   "Authorization: Basic " + encoded.substr(0, shown), encoded.substr(shown),
+                   "\r\n"});
   }
   return all;
 }
@@ -127,7 +131,9 @@ inline std::vector<Spelling> quoted_spellings(const std::string& value) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
   };
   const auto percent = [&](char c) { return is_word(c) ? one(c) : each_byte(one(c), "%%%02X"); };
-  const auto lower_percent = [&](char c) { return is_word(c) ? one(c) : each_byte(one(c), "%%%02x"); };
+  const auto lower_percent = [&](char c) {
+    return is_word(c) ? one(c) : each_byte(one(c), "%%%02x");
+  };
   const auto letter = [](char c) -> std::string {
     return c == '\n' ? "\\n" : c == '\t' ? "\\t" : "";
   };
@@ -141,15 +147,13 @@ inline std::vector<Spelling> quoted_spellings(const std::string& value) {
                : json(c);
   };
   const auto with = [&](std::string_view special) {
-    return each([&](char c) {
-      return special.find(c) != special.npos ? "\\" + one(c) : one(c);
-    });
+    return each([&](char c) { return special.find(c) != special.npos ? "\\" + one(c) : one(c); });
   };
   const auto c_string = [&](std::string_view quotes) {
     return each([&](char c) {
-      return !letter(c).empty()                                 ? letter(c)
+      return !letter(c).empty()                           ? letter(c)
              : c == '\\' || quotes.find(c) != quotes.npos ? "\\" + one(c)
-                                                                : one(c);
+                                                          : one(c);
     });
   };
   const std::string single = replace_all(value, "'", "'\\''");
@@ -196,7 +200,8 @@ inline std::string leaked_piece(const Spelling& spelling, std::string_view outpu
 
 /// Values that every encoder spells in its own way, in parts; the last of two lines.
 inline std::vector<std::string> telling_values() {
-  return {std::string("tok") + "-Alnum0123456789xyz", std::string("p'q\"r/s t+") + "=%u\\v&w<x>y$z`~!",
+  return {std::string("tok") + "-Alnum0123456789xyz",
+          std::string("p'q\"r/s t+") + "=%u\\v&w<x>y$z`~!",
           std::string("first'line \"one\"\n") + "second/line\t$two\\"};
 }
 
