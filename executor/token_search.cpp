@@ -111,14 +111,13 @@ bool UrlPassword::read(char c, std::uint64_t place) {
     start(place + 1);
     return true;
   }
-  if (count_ > max_password_bytes) return open_ = false;
+  if (count_ > (state_ == State::host ? max_login_bytes : max_password_bytes)) return open_ = false;
   if (state_ == State::password && count_ == 1 && (c == '$' || c == '*' || c == '@')) return false;
   open_ = true;
   if (c == '@') {
     // The last one ends the password: there may be more.
     state_ = State::host;
     cover(place);
-    count_ = 0;
   }
   return true;
 }

@@ -69,8 +69,8 @@ class UrlPassword : public TokenCandidate {
  public:
   enum class State { user, password, host };
   static constexpr std::size_t max_user_bytes = 128;
-  static constexpr std::size_t max_password_bytes =
-      256;  ///< the host, in search of a last `@`, too
+  static constexpr std::size_t max_password_bytes = 256;
+  static constexpr std::size_t max_login_bytes = 512;  ///< with the host: it may hold a last `@`
 
   UrlPassword(State state, std::uint64_t place) : state_(state) { start(place); }
   bool read(char c, std::uint64_t place);
@@ -119,7 +119,7 @@ class TokenSearch {
   [[nodiscard]] std::uint64_t open_from(std::uint64_t end) const noexcept;
 
   static constexpr std::size_t look_back_bytes = max_token_prefix_bytes + boundary_bytes;
-  static constexpr std::size_t max_open_bytes = 2 * UrlPassword::max_password_bytes;
+  static constexpr std::size_t max_open_bytes = UrlPassword::max_login_bytes;
 
  private:
   struct Reading {

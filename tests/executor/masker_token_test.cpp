@@ -116,6 +116,19 @@ TEST_CASE("masker: the password of a URL is masked, whatever it is") {
   check_masked("a://b://c:d@e", "a://b://c:[MASKED]@e");
 }
 
+TEST_CASE("masker: a flood of what begins like a credential costs no more than its length") {
+  Masker masker(MaskerPatterns::compile({}));
+  for (const std::string flood : {"gitlab-ci-token:p@", "glpat-Ab3-",
+                                  "-----BEGIN PRIVATE KEY-----a:", "://u:p@", "\n \n", "73 "}) {
+    std::string text;
+    while (text.size() < (1U << 20)) text += flood;
+    std::string out;
+    masker.write(text, out);
+    masker.flush(out);
+    CHECK(out.size() > 8);
+  }
+}
+
 TEST_CASE("masker: what only looks like a URL with a password is left") {
   for (const char* text :
        {"http://localhost:8080/path@2", "https://user@example.com/x", "https://[::1]:80/@",
