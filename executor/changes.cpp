@@ -5,6 +5,7 @@
 
 #include "config/quoted_path.hpp"
 #include "executor/git_worker.hpp"
+#include "executor/patch_writer.hpp"
 #include "executor/publication_guard.hpp"
 #include "executor/remove_tree.hpp"
 #include "sandbox/descriptor.hpp"
@@ -34,37 +35,6 @@ std::string agent_name(const Job& job) {
   std::string name = std::filesystem::path(job.flow.path).stem();
   return name.empty() ? "the agent" : name;
 }
-
-/// Masks a diff while it streams into the patch file.
-class PatchWriter final : public ContentSink {
- public:
-  PatchWriter(int fd, std::shared_ptr<const MaskerPatterns> patterns)
-      : fd_(fd), masker_(std::move(patterns)) {}
-
-  void begin(ContentKind, std::string_view, std::string_view, std::uint64_t) override {}
-  void bytes(std::string_view bytes) override {
-    masker_.write(bytes, masked_);
-    put();
-  }
-  Result<void> finish() {
-    masker_.flush(masked_);
-    put();
-    if (error_) return *error_;
-    return {};
-  }
-
- private:
-  void put() {
-    if (!error_)
-      if (auto written = write_all(fd_, masked_); !written) error_ = written.error();
-    masked_.clear();
-  }
-
-  int fd_;
-  Masker masker_;
-  std::string masked_;
-  std::optional<Error> error_;
-};
 
 std::string lfs_refusal(const ChangeSet& changes) {
   const auto changed = std::find_if(changes.changes.begin(), changes.changes.end(),

@@ -44,7 +44,11 @@ asio::awaitable<void> read_diagnostics(asio::posix::stream_descriptor& pipe, std
         asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return;
     text.append(buffer.data(), count);
-    if (text.size() > max_stderr_bytes) text.erase(0, text.size() - max_stderr_bytes);
+    if (text.size() <= max_stderr_bytes) continue;
+    // Whole lines only: a part of a secret is one that no masker knows.
+    text.erase(0, text.size() - max_stderr_bytes);
+    const std::size_t newline = text.find('\n');
+    text.erase(0, newline == text.npos ? text.npos : newline + 1);
   }
 }
 

@@ -10,7 +10,8 @@
 
 namespace flow_runner {
 
-struct MaskerPatterns::Automaton {
+/// Spellings of secrets, and whose they are.
+struct MaskTable {
   /// A secret that has the pattern as one of its spellings.
   struct Owner {
     std::uint32_t secret = 0;
@@ -22,8 +23,7 @@ struct MaskerPatterns::Automaton {
   };
 
   MaskPatternSet set;
-  std::vector<std::string> names;  ///< of the secrets
-  std::vector<Pattern> patterns;   ///< and one more, as the end
+  std::vector<Pattern> patterns;  ///< and one more, as the end
   std::vector<Owner> owners;
 
   /// Calls report(secret, pattern's bytes, pattern's newlines) for each secret of min_bytes and
@@ -40,6 +40,12 @@ struct MaskerPatterns::Automaton {
       if (output->next == MaskTrie::none) return;
     }
   }
+};
+
+struct MaskerPatterns::Automaton {
+  MaskTable plain;   ///< looked for as they are, and broken into lines: MaskFold::lines()
+  MaskTable digits;  ///< looked for in what MaskFold::digits() leaves
+  std::vector<std::string> names;  ///< of the secrets
 };
 
 }  // namespace flow_runner

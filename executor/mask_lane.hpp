@@ -28,6 +28,9 @@ class MaskLane {
  public:
   explicit MaskLane(const std::vector<MaskTrie::Entry>& sorted, std::size_t head_bytes);
 
+  /// No pattern is shorter.
+  [[nodiscard]] std::size_t head_bytes() const noexcept { return heads_.head_bytes(); }
+
   /// Where a scan stands. Offsets count from the beginning of the text that is given to scan():
   /// whoever drops bytes there calls drop_front().
   class Cursor {

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <string.h>
 #include <utility>
 
 #include "executor/mask_automaton.hpp"
+#include "executor/mask_search.hpp"
 #include "executor/masker.hpp"
 
 namespace flow_runner {
@@ -11,8 +13,6 @@ namespace {
 
 using Automaton = MaskerPatterns::Automaton;
 
-// As far back as a lane looks that is not within a pattern: see MaskLane::scan.
-constexpr std::size_t looked_back_bytes = 15;
 constexpr std::size_t block_bytes = 64 * 1024;
 
 struct Span {
@@ -20,16 +20,22 @@ struct Span {
   std::size_t end = 0;
 };
 
+std::uint64_t begin_of(const MaskMatch& match, const FoldedSearch* folded, std::size_t bytes) {
+  return folded != nullptr ? folded->begin_of_hit(bytes) : match.end - bytes;
+}
+
 // The spans of each secret, overlapping ones merged as far as their ends come in order.
-struct FoundSpans final : MaskHits {
+struct FoundSpans final : MaskFindings {
   FoundSpans(const Automaton& patterns, std::size_t least_bytes)
       : automaton(patterns), min_bytes(least_bytes) {}
 
-  void hit(std::size_t end, const MaskTrie& trie, const MaskTrie::Output& longest) override {
-    automaton.for_each_secret(
-        trie, longest, min_bytes, [&](std::uint32_t secret, std::size_t bytes, std::size_t) {
-          std::vector<Span>& spans = found[secret];
-          const std::size_t begin = end - bytes;
+  void found(const MaskTable& table, const MaskMatch& match, const FoldedSearch* folded) override {
+    table.for_each_secret(
+        *match.trie, *match.longest, min_bytes,
+        [&](std::uint32_t secret, std::size_t bytes, std::size_t) {
+          std::vector<Span>& spans = by_secret[secret];
+          const auto end = static_cast<std::size_t>(match.end);
+          const auto begin = static_cast<std::size_t>(begin_of(match, folded, bytes));
           if (!spans.empty() && spans.back().end > begin && spans.back().end <= end) {
             spans.back().begin = std::min(spans.back().begin, begin);
             spans.back().end = end;
@@ -38,10 +44,11 @@ struct FoundSpans final : MaskHits {
           }
         });
   }
+  void found_token(std::uint64_t, std::uint64_t) override {}
 
   const Automaton& automaton;
   std::size_t min_bytes;
-  std::map<std::uint32_t, std::vector<Span>> found;
+  std::map<std::uint32_t, std::vector<Span>> by_secret;
 };
 
 }  // namespace
@@ -49,12 +56,10 @@ struct FoundSpans final : MaskHits {
 std::vector<MaskerPatterns::Hit> MaskerPatterns::find(std::string_view text,
                                                       std::size_t min_bytes) const {
   FoundSpans spans(*automaton_, min_bytes);
-  auto cursors = automaton_->set.start();
-  for (std::size_t i = 0; i < cursors.size(); ++i)
-    automaton_->set.lanes()[i].scan(text, cursors[i], spans);
+  MaskSearch(*automaton_).read(text, 0, 0, spans);
 
   std::vector<Hit> hits;
-  for (auto& [secret, found] : spans.found) {
+  for (auto& [secret, found] : spans.by_secret) {
     std::sort(found.begin(), found.end(),
               [](const Span& a, const Span& b) { return a.begin < b.begin; });
     const std::size_t first = hits.size();
@@ -70,21 +75,35 @@ std::vector<MaskerPatterns::Hit> MaskerPatterns::find(std::string_view text,
   return hits;
 }
 
-struct SecretScanner::Stream final : MaskHits {
+struct SecretScanner::Stream final : MaskFindings {
   Stream(const Automaton& patterns, std::size_t least_bytes)
-      : automaton(patterns), min_bytes(least_bytes), cursors(patterns.set.start()) {}
+      : automaton(patterns), min_bytes(least_bytes), search(patterns) {}
+  ~Stream() { explicit_bzero(window.data(), window.size()); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
 
-  void hit(std::size_t end, const MaskTrie& trie, const MaskTrie::Output& longest) override {
-    automaton.for_each_secret(trie, longest, min_bytes,
-                              [&](std::uint32_t secret, std::size_t, std::size_t newlines) {
-                                if (found.size() < max_findings)
-                                  found.insert({line_at(end) - newlines, automaton.names[secret]});
-                              });
+  void found(const MaskTable& table, const MaskMatch& match, const FoldedSearch* folded) override {
+    table.for_each_secret(*match.trie, *match.longest, min_bytes,
+                          [&](std::uint32_t secret, std::size_t bytes, std::size_t newlines) {
+                            if (findings.size() >= max_findings) return;
+                            const auto end = static_cast<std::size_t>(match.end - base);
+                            if (folded != nullptr) {
+                              // What is open stays in the window, so the beginning is there.
+                              const auto begin =
+                                  static_cast<std::size_t>(folded->begin_of_hit(bytes) - base);
+                              newlines = static_cast<std::size_t>(count_lines(begin, end));
+                            }
+                            findings.insert({line_at(end) - newlines, automaton.names[secret]});
+                          });
   }
+  void found_token(std::uint64_t, std::uint64_t) override {}
 
-  // Ends never decrease within a lane, so each lane counts a block's lines at most once.
+  // Mostly the next end is the next one in the text.
   std::uint64_t line_at(std::size_t end) {
-    counted_line += count_lines(counted_bytes, end);
+    if (end >= counted_bytes)
+      counted_line += count_lines(counted_bytes, end);
+    else
+      counted_line -= count_lines(end, counted_bytes);
     counted_bytes = end;
     return counted_line;
   }
@@ -95,30 +114,34 @@ struct SecretScanner::Stream final : MaskHits {
   }
 
   void write(std::string_view text) {
-    for (; !text.empty() && found.size() < max_findings;
+    for (; !text.empty() && findings.size() < max_findings;
          text.remove_prefix(std::min(text.size(), block_bytes))) {
-      const std::size_t old_bytes = std::min(window.size(), looked_back_bytes);
-      const std::size_t dropped = window.size() - old_bytes;
-      window.erase(0, dropped);
-      window.append(text.substr(0, block_bytes));
-      for (std::size_t i = 0; i < cursors.size(); ++i) {
-        cursors[i].drop_front(dropped);
-        counted_bytes = old_bytes;
-        counted_line = line;
-        automaton.set.lanes()[i].scan(window, cursors[i], *this);
+      // At least as many bytes leave as move up.
+      const std::size_t kept = std::max(open, std::min(window.size(), MaskSearch::look_back_bytes));
+      if (const std::size_t dropped = window.size() - kept; dropped >= kept) {
+        line += count_lines(0, dropped);
+        window.erase(0, dropped);
+        search.drop_front(dropped);
+        base += dropped;
       }
-      line += count_lines(old_bytes, window.size());
+      counted_bytes = 0;
+      counted_line = line;
+      const std::size_t fresh = window.size();
+      window.append(text.substr(0, block_bytes));
+      open = search.read(window, fresh, base, *this);
     }
   }
 
   const Automaton& automaton;
   std::size_t min_bytes;
-  MaskPatternSet::Cursors cursors;
-  std::string window;      // the current block, and what a lane may look back at
-  std::uint64_t line = 1;  // at the end of the block before
+  MaskSearch search;
+  std::string window;      // the current block, and what the search needs of those before
+  std::uint64_t base = 0;  // the window's place in the stream
+  std::size_t open = 0;
+  std::uint64_t line = 1;  // at the window's beginning
   std::size_t counted_bytes = 0;
   std::uint64_t counted_line = 1;
-  std::set<std::pair<std::uint64_t, std::string>> found;
+  std::set<std::pair<std::uint64_t, std::string>> findings;
 };
 
 SecretScanner::SecretScanner(std::shared_ptr<const MaskerPatterns> patterns, std::size_t min_bytes)
@@ -133,7 +156,7 @@ void SecretScanner::write(std::string_view text) { stream_->write(text); }
 
 std::vector<SecretScanner::Finding> SecretScanner::finish() {
   std::vector<Finding> findings;
-  for (const auto& [line, name] : stream_->found) findings.push_back({name, line});
+  for (const auto& [line, name] : stream_->findings) findings.push_back({name, line});
   stream_ = std::make_unique<Stream>(patterns_->automaton(), stream_->min_bytes);
   return findings;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "executor/mask_automaton.hpp"
+#include "executor/mask_search.hpp"
 #include "executor/secret_forms.hpp"
 
 namespace flow_runner {
@@ -38,27 +39,20 @@ void add_interval(Intervals& intervals, std::size_t first, Interval added) {
     intervals.push_back(added);
 }
 
-std::vector<OwnedPattern> sorted_patterns(const std::vector<MaskedValue>& values) {
-  std::vector<OwnedPattern> all;
-  for (std::size_t i = 0; i < values.size(); ++i)
-    for (SecretPattern& pattern : secret_patterns(values[i]))
-      all.push_back({std::move(pattern), static_cast<std::uint32_t>(i)});
-  std::sort(all.begin(), all.end(), [](const OwnedPattern& a, const OwnedPattern& b) {
+void sort_patterns(std::vector<OwnedPattern>& patterns) {
+  std::sort(patterns.begin(), patterns.end(), [](const OwnedPattern& a, const OwnedPattern& b) {
     if (const int order = a.pattern.bytes.compare(b.pattern.bytes); order != 0) return order < 0;
     if (a.secret != b.secret) return a.secret < b.secret;
     return a.pattern.raw_bytes > b.pattern.raw_bytes;
   });
-  return all;
 }
 
-}  // namespace
-
-std::shared_ptr<const MaskerPatterns> MaskerPatterns::compile(
-    const std::vector<MaskedValue>& values) {
-  std::vector<OwnedPattern> all = sorted_patterns(values);
+// Overwrites the patterns when it is done.
+MaskTable make_table(std::vector<OwnedPattern> all) {
+  sort_patterns(all);
   std::vector<std::string_view> distinct;
-  std::vector<Automaton::Pattern> patterns;
-  std::vector<Automaton::Owner> owners;
+  std::vector<MaskTable::Pattern> patterns;
+  std::vector<MaskTable::Owner> owners;
   for (const OwnedPattern& owned : all) {
     const std::string_view bytes = owned.pattern.bytes;
     const bool known = !distinct.empty() && distinct.back() == bytes;
@@ -73,16 +67,32 @@ std::shared_ptr<const MaskerPatterns> MaskerPatterns::compile(
     owners.push_back({.secret = owned.secret, .raw_bytes = owned.pattern.raw_bytes});
   }
   patterns.push_back({.first_owner = static_cast<std::uint32_t>(owners.size())});
-
-  std::vector<std::string> names;
-  for (const MaskedValue& value : values) names.push_back(value.name);
-  auto automaton = std::make_unique<Automaton>(Automaton{.set = MaskPatternSet(distinct),
-                                                         .names = std::move(names),
-                                                         .patterns = std::move(patterns),
-                                                         .owners = std::move(owners)});
+  MaskTable table{.set = MaskPatternSet(distinct),
+                  .patterns = std::move(patterns),
+                  .owners = std::move(owners)};
   for (OwnedPattern& owned : all)
     explicit_bzero(owned.pattern.bytes.data(), owned.pattern.bytes.size());
-  return std::make_shared<MaskerPatterns>(std::move(automaton));
+  return table;
+}
+
+}  // namespace
+
+std::shared_ptr<const MaskerPatterns> MaskerPatterns::compile(
+    const std::vector<MaskedValue>& values) {
+  std::vector<OwnedPattern> plain;
+  std::vector<OwnedPattern> digits;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    names.push_back(values[i].name);
+    for (SecretPattern& pattern : secret_patterns(values[i])) {
+      auto& patterns = pattern.kind == SecretPattern::Kind::digits ? digits : plain;
+      patterns.push_back({std::move(pattern), static_cast<std::uint32_t>(i)});
+    }
+  }
+  return std::make_shared<MaskerPatterns>(
+      std::make_unique<Automaton>(Automaton{.plain = make_table(std::move(plain)),
+                                            .digits = make_table(std::move(digits)),
+                                            .names = std::move(names)}));
 }
 
 MaskerPatterns::MaskerPatterns(std::unique_ptr<const Automaton> automaton)
@@ -90,29 +100,38 @@ MaskerPatterns::MaskerPatterns(std::unique_ptr<const Automaton> automaton)
 
 MaskerPatterns::~MaskerPatterns() = default;
 
-std::size_t MaskerPatterns::max_held_bytes() const noexcept {
-  return automaton_->set.max_open_bytes();
-}
+std::size_t MaskerPatterns::max_held_bytes() const noexcept { return max_open_bytes(*automaton_); }
 
 // A byte is *final* when no pattern that is still open contains it. Final bytes leave at once: as
 // they are, or as the mask of their run. A run's mask leaves with its first byte, so a run may go
 // on for ever.
-struct Masker::Stream final : MaskHits {
-  explicit Stream(const MaskerPatterns::Automaton& automaton)
-      : set(automaton.set), cursors(set.start()) {}
+struct Masker::Stream final : MaskFindings {
+  explicit Stream(const MaskerPatterns::Automaton& patterns)
+      : automaton(patterns), search(patterns) {}
   ~Stream() { explicit_bzero(buffer.data(), buffer.size()); }
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  void hit(std::size_t end, const MaskTrie&, const MaskTrie::Output& longest) override {
-    add_interval(found, lane_begin, {base + end - longest.bytes, base + end});
+  void found(const MaskTable&, const MaskMatch& match, const FoldedSearch* folded) override {
+    const std::size_t bytes = match.longest->bytes;
+    const std::uint64_t begin = folded != nullptr ? folded->begin_of_hit(bytes) : match.end - bytes;
+    // Merged at once as far as the ends come in order: of a secret that repeats itself there are
+    // many.
+    if (match.end < last_end) pass_begin = found_now.size();
+    last_end = match.end;
+    add_interval(found_now, pass_begin, {begin, match.end});
+  }
+  void found_token(std::uint64_t begin, std::uint64_t end) override {
+    found_now.push_back({begin, end});
+    pass_begin = found_now.size();
   }
 
   void write(std::string_view input, std::string& out) {
     for (; !input.empty(); input.remove_prefix(std::min(input.size(), block_bytes))) {
       drop_emitted();
+      const std::size_t fresh = buffer.size();
       buffer.append(input.substr(0, block_bytes));
-      emit(buffer.size() - scan(), out);
+      emit(buffer.size() - scan(fresh), out);
     }
   }
 
@@ -121,7 +140,7 @@ struct Masker::Stream final : MaskHits {
     explicit_bzero(buffer.data(), buffer.size());
     buffer.clear();
     covered.clear();
-    cursors = set.start();
+    search = MaskSearch(automaton);
     emitted = 0;
     base = 0;
     run_end = no_run;
@@ -129,28 +148,24 @@ struct Masker::Stream final : MaskHits {
 
   // At least as many bytes leave as move up: linear in all, however small the writes.
   void drop_emitted() {
-    if (emitted < buffer.size() - emitted) return;
-    buffer.erase(0, emitted);
-    for (MaskLane::Cursor& cursor : cursors) cursor.drop_front(emitted);
-    base += emitted;
-    emitted = 0;
+    const std::size_t dropped = emitted - std::min(emitted, MaskSearch::look_back_bytes);
+    if (dropped < buffer.size() - dropped) return;
+    buffer.erase(0, dropped);
+    search.drop_front(dropped);
+    base += dropped;
+    emitted -= dropped;
   }
 
   // Returns how many bytes at the end are not final.
-  std::size_t scan() {
-    const std::string_view text = buffer;
-    std::size_t open = 0;
-    found.clear();
-    for (std::size_t i = 0; i < cursors.size(); ++i) {
-      const MaskLane& lane = set.lanes()[i];
-      lane_begin = found.size();
-      lane.scan(text, cursors[i], *this);
-      open = std::max(open, lane.open_bytes(text.substr(emitted), cursors[i]));
-    }
-    std::sort(found.begin(), found.end(),
+  std::size_t scan(std::size_t fresh) {
+    found_now.clear();
+    pass_begin = 0;
+    last_end = 0;
+    const std::size_t open = search.read(buffer, fresh, base, *this);
+    std::sort(found_now.begin(), found_now.end(),
               [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
     // All of them end in new bytes: what was known and begins later lies within.
-    for (const Interval& interval : found) add_interval(covered, 0, interval);
+    for (const Interval& interval : found_now) add_interval(covered, 0, interval);
     return open;
   }
 
@@ -175,14 +190,15 @@ struct Masker::Stream final : MaskHits {
 
   static constexpr std::uint64_t no_run = UINT64_MAX;
 
-  const MaskPatternSet& set;
-  MaskPatternSet::Cursors cursors;
+  const MaskerPatterns::Automaton& automaton;
+  MaskSearch search;
   std::string buffer;            // emitted bytes that were not dropped yet, and held ones
   std::size_t emitted = 0;       // in buffer
   std::uint64_t base = 0;        // the buffer's place in the stream; intervals count in the stream
   std::deque<Interval> covered;  // disjoint, in order; none ends at or before an emitted byte
-  std::vector<Interval> found;   // in this block
-  std::size_t lane_begin = 0;    // the current lane's first one
+  std::vector<Interval> found_now;  // in this block
+  std::size_t pass_begin = 0;       // the first one since the ends last went back
+  std::uint64_t last_end = 0;
   std::uint64_t run_end = no_run;  // of the last run that was masked, as far as it is known
 };
 

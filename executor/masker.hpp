@@ -21,10 +21,12 @@ struct MaskedValue {
 
 /// The compiled, immutable set of all patterns: shared by any number of Maskers and scans, on any
 /// thread. Forms: the raw value, each of its lines (of 8 bytes and more, 4 for a marked value),
-/// base64 standard and URL-safe in all three alignments, percent-encoding, JSON string escapes; see
-/// secret_forms.hpp. Time and memory are linear in the bytes of all patterns: some 10 times a value
-/// of letters and digits, up to 90 times one that every encoder spells in its own way. Throws
-/// std::length_error at 4 GiB of patterns.
+/// base64 standard and URL-safe in all three alignments and in lines of any width,
+/// percent-encoding, JSON, shell and C quoting; see secret_forms.hpp; bytes as hexadecimal, octal
+/// or decimal numbers, whatever separates them; see MaskFold. Besides, what nobody named: tokens,
+/// passwords in URLs, private keys; see TokenSearch. Time and memory are linear in the bytes of all
+/// patterns: some 25 times a value of letters and digits, up to 120 times one that every encoder
+/// spells in its own way. Throws std::length_error at 4 GiB of patterns.
 class MaskerPatterns {
  public:
   /// A value that is not marked and shorter is not masked: it would tear ordinary text.
@@ -40,7 +42,7 @@ class MaskerPatterns {
   };
   /// All secrets whose raw value (for a single line: the line) has at least min_bytes, in any form,
   /// in `text`, by place: the publication scan. Overlapping hits of one secret are one. The armour
-  /// lines of a PEM key alone are no secret.
+  /// lines of a PEM key alone are no secret, and what only looks like a token is not one of them.
   [[nodiscard]] std::vector<Hit> find(std::string_view text, std::size_t min_bytes) const;
 
   /// The largest number of bytes that a Masker can hold back.

@@ -94,7 +94,7 @@ struct NetworkLog::State {
 
   void record(const NetworkEvent& event) {
     if (full) return;
-    const std::string line = mask_text(*patterns, json_line(event));
+    const std::string line = json_line(event);
     if (bytes + line.size() + 1 + last_line_bytes <= limits.max_file_bytes) {
       write(line);
       return;
@@ -117,7 +117,16 @@ struct NetworkLog::State {
     say(line);
   }
 
-  void add(const NetworkEvent& event) {
+  // Before anything is cut or made printable: what is left of a secret then is another text.
+  [[nodiscard]] NetworkEvent masked(NetworkEvent event) const {
+    for (std::string* text :
+         {&event.method, &event.host, &event.address, &event.reason, &event.cure})
+      *text = mask_text(*patterns, *text);
+    return event;
+  }
+
+  void add(const NetworkEvent& given) {
+    const NetworkEvent event = masked(given);
     record(event);
     const std::string target = target_of(event);
     const bool counted_alone = hosts.contains(target) || hosts.size() < limits.max_hosts;

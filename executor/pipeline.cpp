@@ -9,6 +9,7 @@
 #include "config/network_presets.hpp"
 #include "config/version.hpp"
 #include "executor/job_run.hpp"
+#include "executor/masked_output.hpp"
 #include "executor/proxy_environment.hpp"
 #include "executor/publication_guard.hpp"
 #include "executor/remove_tree.hpp"
@@ -64,6 +65,8 @@ bool JobRun::fail(JobCause cause, const Error& error) {
 }
 
 bool JobRun::journal(const char* state, json data) {
+  // A salvage mounts the workspace by its record: names of our own, which stay as they are.
+  if (std::string_view(state) != "workspace") mask_strings(data, *patterns_);
   const JournalEntry entry{state, std::chrono::system_clock::now(), std::move(data)};
   if (const auto written = context_.directory.append_journal(entry); !written)
     return warn("the job's journal could not be written: " + written.error().message), false;
@@ -179,6 +182,7 @@ asio::awaitable<void> JobRun::finish() {
   if (!unsaved_ && ::rename(context_.directory.overlay().c_str(), leavings.c_str()) != 0 &&
       errno != ENOENT)
     warn(errno_error("the workspace cannot be put aside").message);
+  mask_result(result_, *patterns_);
   if (const auto written = context_.directory.write_result(result_); !written)
     std::fprintf(stderr, "flow-runner: %s\n", written.error().message.c_str());
   remove(leavings);

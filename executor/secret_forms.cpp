@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <string.h>
 #include <utility>
+
+#include "executor/mask_fold.hpp"
+#include "executor/quoted_forms.hpp"
 
 namespace flow_runner {
 namespace {
@@ -15,11 +19,6 @@ constexpr std::array hex_digits = {lower_digits, upper_digits};
 
 bool is_alphanumeric(unsigned char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-// Most encoders agree about most values: a long one is not to be kept dozens of times.
-void add_unless_known(std::string text, std::vector<std::string>& out) {
-  if (std::find(out.begin(), out.end(), text) == out.end()) out.push_back(std::move(text));
 }
 
 constexpr std::string_view base64_standard =
@@ -44,7 +43,7 @@ unsigned sextet(std::string_view value, std::size_t offset, std::size_t index) {
 // What comes before the value in the encoded text decides its alignment, what comes after it its
 // last character; the characters made of the value's bits alone are the same in every text. The
 // value may also end the text: then its last bits are followed by zeros and perhaps by padding.
-void add_base64(std::string_view value, std::vector<std::string>& out) {
+void add_base64_of(std::string_view value, std::vector<std::string>& out) {
   for (std::string_view alphabet : {base64_standard, base64_url}) {
     for (std::size_t offset = 0; offset < 3; ++offset) {
       const std::size_t first = (offset * 8 + 5) / 6;
@@ -63,8 +62,19 @@ void add_base64(std::string_view value, std::vector<std::string>& out) {
   }
 }
 
+// In basic authentication a colon comes before it: then no bit of the value is left in the
+// character that it shares with the colon.
+void add_base64(std::string_view value, std::vector<std::string>& out) {
+  add_base64_of(value, out);
+  std::string with_colon = ":" + std::string(value);
+  add_base64_of(with_colon, out);
+  explicit_bzero(with_colon.data(), with_colon.size());
+}
+
 // Which printable characters an encoder leaves alone, besides letters and digits.
-constexpr std::array<std::string_view, 8> percent_kept = {
+constexpr std::array<std::string_view, 10> percent_kept = {
+    "",                                   // letters and digits only
+    "_",                                  // and what counts as a letter in a word
     "-._~",                               // RFC 3986 unreserved: most libraries
     "-._~!'()*",                          // encodeURIComponent
     "-._~/",                              // paths: Python's quote
@@ -105,126 +115,36 @@ void add_percent(std::string_view value, std::vector<std::string>& out) {
   add_percent_encoded(value, {}, false, out);
 }
 
-// What writers escape beyond what the grammar (RFC 8259) demands: nobody, Go and Rails, PHP, .NET.
-constexpr std::array<std::string_view, 4> json_also_escaped = {"", "<>&", "<>&'", "<>&'\"+`"};
-
-struct JsonStyle {
-  std::string_view also_escaped = json_also_escaped[0];
-  bool escapes_slash = false;  // PHP
-  bool ascii_only = false;     // Python
-  std::string_view digits = lower_digits;
-};
-
-void append_unicode_escape(unsigned unit, std::string_view digits, std::string& out) {
-  out += "\\u";
-  for (int shift = 12; shift >= 0; shift -= 4) out.push_back(digits[unit >> shift & 15U]);
-}
-
-// The code point at the front of `text` and its length; an ill-formed byte is U+FFFD of length 1.
-std::pair<std::uint32_t, std::size_t> decode_utf8(std::string_view text) {
-  constexpr std::pair<std::uint32_t, std::size_t> ill_formed{0xFFFD, 1};
-  const auto first = static_cast<unsigned char>(text[0]);
-  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) return ill_formed;
-  std::uint32_t point = first & (0x7FU >> length);
-  for (std::size_t i = 1; i < length; ++i) {
-    const auto next = static_cast<unsigned char>(text[i]);
-    if ((next & 0xC0U) != 0x80U) return ill_formed;
-    point = point << 6 | (next & 0x3FU);
-  }
-  constexpr std::array<std::uint32_t, 5> least = {0, 0, 0x80, 0x800, 0x10000};
-  if (point < least[length] || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
-    return ill_formed;
-  return {point, length};
-}
-
-// What every serializer writes for it, or nothing.
-std::string_view short_escape(char c) {
-  switch (c) {
-    case '"':
-      return "\\\"";
-    case '\\':
-      return "\\\\";
-    case '\b':
-      return "\\b";
-    case '\f':
-      return "\\f";
-    case '\n':
-      return "\\n";
-    case '\r':
-      return "\\r";
-    case '\t':
-      return "\\t";
-    default:
-      return {};
-  }
-}
-
-std::string json_escaped(std::string_view value, const JsonStyle& style) {
-  std::string out;
-  for (std::size_t i = 0; i < value.size(); ++i) {
-    const char character = value[i];
+// Broken up by white space, punctuation and prefixes, which the search drops: MaskFold::digits().
+void add_digits(std::string_view value, std::vector<std::string>& out) {
+  std::string hex;      // 73 33, \x73\x33, %73%33
+  std::string c_hex;    // 0x73, 0x33
+  std::string unicode;  // \u0073\u0033
+  std::string octal;    // \163\063
+  std::string decimal;  // 115, 51; &#115;&#51;
+  for (const char character : value) {
     const auto c = static_cast<unsigned char>(character);
-    if (c < 0x80 && style.also_escaped.find(character) != std::string_view::npos) {
-      append_unicode_escape(c, style.digits, out);
-    } else if (const auto escape = short_escape(character); !escape.empty()) {
-      out += escape;
-    } else if (character == '/' && style.escapes_slash) {
-      out += "\\/";
-    } else if (c < 0x20 || (c == 0x7F && style.ascii_only)) {
-      append_unicode_escape(c, style.digits, out);
-    } else if (c >= 0x80 && style.ascii_only) {
-      const auto [point, length] = decode_utf8(value.substr(i));
-      if (point >= 0x10000) {
-        append_unicode_escape(0xD800 + ((point - 0x10000) >> 10), style.digits, out);
-        append_unicode_escape(0xDC00 + ((point - 0x10000) & 0x3FFU), style.digits, out);
-      } else {
-        append_unicode_escape(point, style.digits, out);
-      }
-      i += length - 1;
-    } else {
-      out.push_back(character);
-    }
+    const std::string byte = {lower_digits[c >> 4], lower_digits[c & 15]};
+    hex += byte;
+    c_hex += '0' + byte;
+    unicode += "00" + byte;
+    octal += {lower_digits[c >> 6], lower_digits[c >> 3 & 7], lower_digits[c & 7]};
+    decimal += std::to_string(c);
   }
-  return out;
+  for (std::string* text : {&hex, &c_hex, &unicode, &octal, &decimal})
+    add_unless_known(std::move(*text), out);
 }
 
-// True when no style changes a byte of it: most lines of most secrets.
-bool is_plain_in_json(std::string_view value) {
-  return std::all_of(value.begin(), value.end(), [](char character) {
-    const auto c = static_cast<unsigned char>(character);
-    return c >= 0x20 && c < 0x7F && character != '\\' && character != '/' &&
-           json_also_escaped.back().find(character) == std::string_view::npos;
-  });
-}
-
-void add_json(std::string_view value, std::vector<std::string>& out) {
-  if (is_plain_in_json(value)) return;
-  for (std::string_view digits : hex_digits) {
-    for (std::string_view also_escaped : json_also_escaped) {
-      for (bool slash : {false, true}) {
-        for (bool ascii : {false, true}) {
-          std::string text = json_escaped(value, {.also_escaped = also_escaped,
-                                                  .escapes_slash = slash,
-                                                  .ascii_only = ascii,
-                                                  .digits = digits});
-          // Agents print events whose strings hold JSON again.
-          if (also_escaped.empty()) add_unless_known(json_escaped(text, {}), out);
-          add_unless_known(std::move(text), out);
-        }
-      }
-    }
-  }
-}
+constexpr auto digits = SecretPattern::Kind::digits;
 
 constexpr std::array table = {
-    SecretForm{"base64", add_base64},
-    SecretForm{"percent", add_percent},
-    SecretForm{"json", add_json},
+    SecretForm{"base64", add_base64},   SecretForm{"percent", add_percent},
+    SecretForm{"json", add_json_forms}, SecretForm{"shell", add_shell_forms},
+    SecretForm{"c", add_c_forms},       SecretForm{"digits", add_digits, digits},
 };
 
 // A numbered or filtered listing inside an event shows single lines, escaped.
-constexpr std::array line_table = {SecretForm{"json", add_json}};
+constexpr std::array line_table = {SecretForm{"json", add_json_forms}};
 
 std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(white_space);
@@ -237,17 +157,25 @@ bool is_pem_armour(std::string_view line) {
          line.ends_with("-----") && line.find('\n') == std::string_view::npos;
 }
 
+// Nobody prints a file of that size so, and its spellings would fill the memory.
+bool is_rare(const SecretForm& family) {
+  return family.add == add_shell_forms || family.add == add_c_forms || family.add == add_digits;
+}
+
 // The value itself and its spellings in the given families.
 void add_forms(std::string_view value, std::span<const SecretForm> families,
                std::vector<SecretPattern>& out) {
   const std::size_t raw_bytes = is_pem_armour(value) ? 0 : value.size();
-  out.push_back({std::string(value), raw_bytes});
+  out.push_back({.bytes = std::string(value), .raw_bytes = raw_bytes});
   for (const SecretForm& family : families) {
+    if (value.size() > max_rare_form_bytes && is_rare(family)) continue;
+    const bool as_digits = family.kind == digits;
+    const std::size_t least = as_digits ? MaskFold::digits().min_pattern_bytes() : min_form_bytes;
     std::vector<std::string> spellings;
     family.add(value, spellings);
     for (std::string& text : spellings)
-      if (text.size() >= min_form_bytes && text != value)
-        out.push_back({std::move(text), raw_bytes});
+      if (text.size() >= least && (as_digits || text != value))
+        out.push_back({.bytes = std::move(text), .raw_bytes = raw_bytes, .kind = family.kind});
   }
 }
 

@@ -1,8 +1,8 @@
 // How fast the masker is: 50 secrets in all forms, ordinary log text, one core.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <string>
+#include <time.h>
 #include <vector>
 
 #include "executor/masker.hpp"
@@ -12,14 +12,16 @@
 namespace {
 
 using namespace flow_runner;
-using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t text_bytes = 32U << 20;
 constexpr std::string_view letters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
+// Of this thread's own time: what else the machine does is not the masker's.
+double cpu_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
 
 // What jobs carry: access tokens, API keys, passwords with punctuation, URLs with a token, two PEM
@@ -112,14 +114,14 @@ void measure(const char* name, const std::string& text,
     Masker masker(patterns);
     std::string out;
     masked_bytes = 0;
-    const auto start = Clock::now();
+    const double start = cpu_seconds();
     for (std::size_t at = 0; at < text.size(); at += write_bytes) {
       out.clear();
       masker.write(std::string_view(text).substr(at, write_bytes), out);
       masked_bytes += out.size();
     }
     masker.flush(out);
-    best = std::max(best, static_cast<double>(text.size()) / 1e6 / seconds_since(start));
+    best = std::max(best, static_cast<double>(text.size()) / 1e6 / (cpu_seconds() - start));
   }
   std::printf("%-26s writes of %6zu bytes: %7.0f MB/s (%zu bytes out)\n", name, write_bytes, best,
               masked_bytes);
@@ -128,11 +130,11 @@ void measure(const char* name, const std::string& text,
 void measure_compile(const char* name, const std::vector<MaskedValue>& values) {
   std::size_t bytes = 0;
   const auto all = test::all_patterns(values);
-  for (const std::string& pattern : all) bytes += pattern.size();
-  const auto start = Clock::now();
+  for (const SecretPattern& pattern : all) bytes += pattern.bytes.size();
+  const double start = cpu_seconds();
   const auto patterns = MaskerPatterns::compile(values);
   std::printf("%-26s %zu patterns of %zu bytes: %.1f ms\n", name, all.size(), bytes,
-              seconds_since(start) * 1e3);
+              (cpu_seconds() - start) * 1e3);
 }
 
 }  // namespace

@@ -166,7 +166,8 @@ TEST_CASE("masker: all forms of random secrets are masked as the reference masks
     }
     const auto patterns = all_patterns(values);
     if (patterns.empty()) continue;
-    check_all_splits(values, mixed_text(patterns, 120, "aB3/+ \"\\\n%&=", random), random);
+    check_all_splits(values, mixed_text(texts_of(patterns), 120, "aB3/+ \"\\\n%&=", random),
+                     random);
   }
 }
 
@@ -181,10 +182,16 @@ TEST_CASE("masker: long texts with sparse and dense secrets equal the reference 
   std::string text;
   while (text.size() < 300'000) {
     text += random.text(random.below(9000), "abcdefghijklmnop0123456789 \n");
-    text += mixed_text(patterns, 50, "ab", random);
+    text += mixed_text(texts_of(patterns), 50, "ab", random);
   }
   const std::string expected = mask_reference(patterns, text);
-  CHECK(mask_text(*compiled, text) == expected);
+  const auto check = [&](const std::string& out) {
+    const auto difference = std::mismatch(out.begin(), out.end(), expected.begin(), expected.end());
+    const auto at = static_cast<std::size_t>(difference.first - out.begin());
+    CHECK(out.substr(std::min(at, out.size()), 100) ==
+          expected.substr(std::min(at, expected.size()), 100));
+  };
+  check(mask_text(*compiled, text));
   Masker masker(compiled);
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
@@ -193,7 +200,7 @@ TEST_CASE("masker: long texts with sparse and dense secrets equal the reference 
     at += bytes;
   }
   masker.flush(out);
-  CHECK(out == expected);
+  check(out);
 }
 
 TEST_CASE("masker: only bytes that can still become part of a secret are held back") {

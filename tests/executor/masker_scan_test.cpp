@@ -109,7 +109,7 @@ TEST_CASE("find: agrees with a plain search on random texts") {
     const auto hits = patterns->find(text, 1);
     for (const MaskedValue& value : values) {
       std::vector<bool> expected(text.size(), false);
-      for (const std::string& pattern : all_patterns({value}))
+      for (const std::string& pattern : texts_of(all_patterns({value})))
         for (auto at = text.find(pattern); at != std::string::npos; at = text.find(pattern, at + 1))
           std::fill_n(expected.begin() + static_cast<std::ptrdiff_t>(at), pattern.size(), true);
       std::vector<bool> found(text.size(), false);

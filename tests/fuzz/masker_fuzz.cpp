@@ -1,9 +1,12 @@
 // Fuzzes the masker: whatever the secrets and however the text is split, the output is the
-// reference's.
+// reference's; and that of a text which may hold tokens, whom the reference does not know, is that
+// of the text in one piece, with nothing that was told held back or taken back.
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +44,54 @@ class Input {
   std::string_view data_;
 };
 
+// Pieces of what TokenSearch looks for: at random they come about too seldom.
+constexpr std::array<std::string_view, 16> token_pieces = {"glpat-",
+                                                           "sk-ant-",
+                                                           "sk-",
+                                                           "AKIA",
+                                                           "://",
+                                                           ":",
+                                                           "@",
+                                                           "gitlab-ci-token:",
+                                                           "-----BEGIN ",
+                                                           "RSA PRIVATE KEY-----",
+                                                           "\n",
+                                                           "\\n",
+                                                           ".",
+                                                           "/",
+                                                           "Ab3Ab3Ab3Ab3Ab3Ab3Ab3Ab3Ab3Ab3Ab3Ab3",
+                                                           "A1b2"};
+
+// Each byte that is below 32 stands for a piece or a secret.
+std::string with_tokens(std::string_view text, const std::vector<MaskedValue>& values) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < token_pieces.size())
+      out += token_pieces[byte];
+    else if (byte < 32 && byte - token_pieces.size() < values.size())
+      out += values[byte - token_pieces.size()].value.reveal();
+    else
+      out.push_back(c);
+  }
+  return out;
+}
+
+void check_tokens(const std::shared_ptr<const MaskerPatterns>& compiled, const std::string& text,
+                  test::Random& random) {
+  const std::string expected = mask_text(*compiled, text);
+  Masker masker(compiled);
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t bytes = std::min(text.size() - at, random.below(40));
+    masker.write(std::string_view(text).substr(at, bytes), out);
+    at += bytes;
+    require(expected.starts_with(out));
+  }
+  masker.flush(out);
+  require(out == expected);
+}
+
 }  // namespace
 
 // The input: number of secrets, for each its length and bytes (an even length marks it), a seed for
@@ -75,5 +126,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   masker.flush(out);
   require(out == expected);
   require(scanner.finish().empty() == compiled->find(text, 1).empty());
+  check_tokens(compiled, with_tokens(text, values), random);
   return 0;
 }
