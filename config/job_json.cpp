@@ -1,34 +1,20 @@
 #include "config/job_json.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <span>
-#include <type_traits>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
-#include "config/encoding.hpp"
+#include "config/json_fields.hpp"
 #include "config/quoted_path.hpp"
 #include "config/variables.hpp"
 
 namespace flow_runner {
-namespace {
 
 using Json = nlohmann::json;
 
-constexpr int json_version = 1;
-constexpr std::size_t max_id_bytes = 64;
-// Shorter secrets occur in ordinary values by chance, as the masker's limit has it too.
-constexpr std::size_t min_contained_bytes = 8;
-
-template <class Enum>
-struct EnumName {
-  Enum value;
-  std::string_view name;
-};
-
+// Not in the nameless namespace: the templates of json_fields.hpp find these by their arguments.
 constexpr EnumName<PullPolicy> pull_policies[] = {{PullPolicy::always, "always"},
                                                   {PullPolicy::if_not_present, "if-not-present"},
                                                   {PullPolicy::never, "never"}};
@@ -37,33 +23,17 @@ constexpr EnumName<NetworkMode> network_modes[] = {
 constexpr EnumName<PublishMode> publish_modes[] = {
     {PublishMode::none, "none"}, {PublishMode::remote, "remote"}, {PublishMode::local, "local"}};
 
-constexpr std::span<const EnumName<PullPolicy>> names_of(PullPolicy) { return pull_policies; }
-constexpr std::span<const EnumName<NetworkMode>> names_of(NetworkMode) { return network_modes; }
-constexpr std::span<const EnumName<PublishMode>> names_of(PublishMode) { return publish_modes; }
+static constexpr std::span<const EnumName<PullPolicy>> names_of(PullPolicy) {
+  return pull_policies;
+}
+static constexpr std::span<const EnumName<NetworkMode>> names_of(NetworkMode) {
+  return network_modes;
+}
+static constexpr std::span<const EnumName<PublishMode>> names_of(PublishMode) {
+  return publish_modes;
+}
 
-/// JSON holds UTF-8 only; job values may be any bytes.
-Json encode(std::string_view text) {
-  if (is_utf8(text)) return Json(text);
-  return Json{{"base64", base64_encode(text)}};
-}
-Json encode(const std::string& text) { return encode(std::string_view(text)); }
-Json encode(const std::filesystem::path& path) { return encode(path.native()); }
-Json encode(std::chrono::milliseconds duration) { return Json(duration.count()); }
-template <class T>
-requires std::is_arithmetic_v<T> Json encode(T value) { return Json(value); }
-template <class T>
-requires std::is_enum_v<T> Json encode(T value) {
-  for (const auto& entry : names_of(value)) {
-    if (entry.value == value) return Json(entry.name);
-  }
-  return Json();
-}
-Json encode(const std::vector<std::string>& texts) {
-  Json array = Json::array();
-  for (const std::string& text : texts) array.push_back(encode(text));
-  return array;
-}
-Json encode(const std::vector<NetworkRule>& rules) {
+static Json encode(const std::vector<NetworkRule>& rules) {
   Json array = Json::array();
   for (const NetworkRule& rule : rules) {
     Json json = {{"host", encode(rule.host)},
@@ -76,150 +46,8 @@ Json encode(const std::vector<NetworkRule>& rules) {
   }
   return array;
 }
-template <class T>
-Json encode(const std::optional<T>& value) {
-  return value ? encode(*value) : Json();
-}
 
-bool decode(const Json& json, std::string& text) {
-  if (json.is_string()) {
-    text = json.get_ref<const std::string&>();
-    return true;
-  }
-  if (!json.is_object()) return false;
-  const auto encoded = json.find("base64");
-  if (encoded == json.end() || !encoded->is_string()) return false;
-  auto bytes = base64_decode(encoded->get_ref<const std::string&>());
-  if (bytes) text = std::move(*bytes);
-  return bytes.has_value();
-}
-bool decode(const Json& json, std::filesystem::path& path) {
-  std::string text;
-  if (!decode(json, text) || text.find('\0') != std::string::npos) return false;
-  path = std::move(text);
-  return true;
-}
-bool decode(const Json& json, Secret& secret) {
-  std::string text;
-  if (!decode(json, text)) return false;
-  secret = Secret(std::move(text));
-  return true;
-}
-bool decode(const Json& json, bool& value) {
-  if (!json.is_boolean()) return false;
-  value = json.get<bool>();
-  return true;
-}
-bool decode(const Json& json, std::uint64_t& value) {
-  // A number made in memory from a signed type is not "unsigned", however positive.
-  if (!json.is_number_integer()) return false;
-  if (!json.is_number_unsigned() && json.get<std::int64_t>() < 0) return false;
-  value = json.get<std::uint64_t>();
-  return true;
-}
-bool decode(const Json& json, int& value) {
-  std::uint64_t number = 0;
-  if (!decode(json, number) || number > std::numeric_limits<int>::max()) return false;
-  value = static_cast<int>(number);
-  return true;
-}
-bool decode(const Json& json, double& value) {
-  if (!json.is_number()) return false;
-  const double number = json.get<double>();
-  if (!std::isfinite(number) || number < 0) return false;
-  value = number;
-  return true;
-}
-bool decode(const Json& json, std::chrono::milliseconds& duration) {
-  std::uint64_t count = 0;
-  // 126 years, also as a point in time: in nanoseconds, added to a clock, it stays within 64 bits.
-  if (!decode(json, count) || count > 4'000'000'000'000ULL) return false;
-  duration = std::chrono::milliseconds(count);
-  return true;
-}
-template <class T>
-requires std::is_enum_v<T>
-bool decode(const Json& json, T& value) {
-  if (!json.is_string()) return false;
-  for (const auto& entry : names_of(T{})) {
-    if (entry.name != json.get_ref<const std::string&>()) continue;
-    value = entry.value;
-    return true;
-  }
-  return false;
-}
-bool decode(const Json& json, std::vector<std::string>& texts) {
-  if (!json.is_array()) return false;
-  texts.clear();
-  for (const Json& item : json) {
-    if (!decode(item, texts.emplace_back())) return false;
-  }
-  return true;
-}
-bool decode(const Json& json, std::vector<NetworkRule>& rules);
-template <class T>
-bool decode(const Json& json, std::optional<T>& value) {
-  if (json.is_null()) {
-    value.reset();
-    return true;
-  }
-  return decode(json, value.emplace());
-}
-
-/// Reads the members of one object and remembers the first that is wrong.
-class ObjectReader {
- public:
-  ObjectReader(const Json& json, std::string name) : json_(json), name_(std::move(name)) {
-    if (!json.is_object()) wrong_ = name_.empty() ? "the whole" : name_;
-  }
-
-  template <class T>
-  ObjectReader& read(const char* key, T& value) {
-    if (!wrong_.empty()) return *this;
-    const auto found = json_.find(key);
-    if (found != json_.end() && !decode(*found, value)) wrong_ = path_of(key);
-    return *this;
-  }
-
-  template <class Read>
-  ObjectReader& object(const char* key, Read read_members) {
-    if (!wrong_.empty()) return *this;
-    const auto found = json_.find(key);
-    if (found == json_.end()) return *this;
-    ObjectReader inner(*found, path_of(key));
-    read_members(inner);
-    wrong_ = inner.wrong_;
-    return *this;
-  }
-
-  template <class Read>
-  ObjectReader& objects(const char* key, Read read_item) {
-    if (!wrong_.empty()) return *this;
-    const auto found = json_.find(key);
-    if (found == json_.end()) return *this;
-    if (!found->is_array()) {
-      wrong_ = path_of(key);
-      return *this;
-    }
-    for (std::size_t i = 0; i < found->size() && wrong_.empty(); ++i) {
-      ObjectReader inner((*found)[i], path_of(key) + "[" + std::to_string(i) + "]");
-      read_item(inner);
-      wrong_ = inner.wrong_;
-    }
-    return *this;
-  }
-
-  [[nodiscard]] const std::string& wrong() const { return wrong_; }
-
- private:
-  std::string path_of(const char* key) const { return name_.empty() ? key : name_ + "." + key; }
-
-  const Json& json_;
-  std::string name_;
-  std::string wrong_;
-};
-
-bool decode(const Json& json, std::vector<NetworkRule>& rules) {
+static bool decode(const Json& json, std::vector<NetworkRule>& rules) {
   if (!json.is_array()) return false;
   rules.clear();
   for (const Json& item : json) {
@@ -241,6 +69,13 @@ bool decode(const Json& json, std::vector<NetworkRule>& rules) {
   }
   return true;
 }
+
+namespace {
+
+constexpr int json_version = 1;
+constexpr std::size_t max_id_bytes = 64;
+// Shorter secrets occur in ordinary values by chance, as the masker's limit has it too.
+constexpr std::size_t min_contained_bytes = 8;
 
 /// Decides which variables stay off the disk.
 class SensitiveValues {

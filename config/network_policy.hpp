@@ -10,6 +10,7 @@
 
 #include <boost/asio/ip/address.hpp>
 
+#include "config/network_address.hpp"
 #include "config/result.hpp"
 
 namespace flow_runner {
@@ -55,21 +56,6 @@ std::string to_string(const NetworkRule& rule);
 /// an IPv4 address other than four decimal parts without leading zeros (0x7f.1, 017700000001,
 /// 2130706433), which resolvers take and people do not see.
 Result<std::string> canonical_host(std::string_view text);
-
-enum class AddressClass {
-  global,
-  loopback,
-  private_network,  ///< RFC 1918, RFC 6598, ULA, benchmarking, and what IANA lists as not global
-  link_local,
-  metadata,  ///< 169.254.169.254 and its kin of the large clouds (fd00:ec2::254, 100.100.100.200,
-             ///< …)
-  multicast,
-  unspecified,  ///< 0.0.0.0/8 and ::, which the kernel takes for loopback
-};
-/// Addresses embedded in IPv6 (mapped, compatible, NAT64 64:ff9b::/96, 6to4, Teredo) count as what
-/// they embed.
-AddressClass classify(const boost::asio::ip::address& address);
-std::string_view to_string(AddressClass address_class);
 
 struct NetworkVerdict {
   bool allowed = false;
