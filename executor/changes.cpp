@@ -132,6 +132,8 @@ asio::awaitable<Result<TakenOver>> take_over_changes(const ChangesContext& conte
   TakenOver taken;
   FR_CO_TRY(taken.changes, from_json<ChangeSet>(json));
   taken.refusal = refusal_for(context, taken.changes, scan);
+  if (auto text = describe_suspects(scan.suspects()); !text.empty())
+    taken.changes.warnings.push_back(std::move(text));
   for (auto& change : taken.changes.changes)
     change.path = mask_text(*context.patterns, change.path);
   for (auto& warning : taken.changes.warnings) warning = mask_text(*context.patterns, warning);

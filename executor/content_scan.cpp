@@ -31,40 +31,66 @@ void ContentScan::bytes(std::string_view bytes) {
 
 void ContentScan::finish() { end_piece(); }
 
+LeakedSecret ContentScan::place_at(std::uint64_t line) const {
+  LeakedSecret place = place_;
+  place.line = line;
+  // Before anybody quotes it: a quoted secret is another text, which the masker does not know.
+  place.path = mask_text(*patterns_, place.path);
+  return place;
+}
+
 void ContentScan::end_piece() {
   if (!scanner_) return;
+  for (const auto line : scanner_->suspect_lines())
+    if (suspects_.size() < max_findings) suspects_.push_back(place_at(line));
   for (const auto& finding : scanner_->finish()) {
     if (leaks_.size() >= max_findings) break;
-    LeakedSecret leak = place_;
-    leak.variable = finding.name;
-    leak.line = finding.line;
-    // Before anybody quotes it: a quoted secret is another text, which the masker does not know.
-    leak.path = mask_text(*patterns_, leak.path);
-    leaks_.push_back(std::move(leak));
+    leaks_.push_back(place_at(finding.line));
+    leaks_.back().variable = finding.name;
   }
   scanner_.reset();
 }
 
+namespace {
+
+constexpr std::size_t named = 5;
+
+std::string place_of(const LeakedSecret& found) {
+  std::string text;
+  if (found.kind == ContentKind::message)
+    text = "the message";
+  else if (found.kind == ContentKind::path)
+    text = "a path";
+  else
+    text = quote_path(found.path) + " line " + std::to_string(found.line);
+  return text + " of commit " + found.commit.substr(0, 12);
+}
+
+/// The first few, and how many more there are.
+std::string list_of(const std::vector<LeakedSecret>& all) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(all.size(), named); ++i) {
+    if (i > 0) text += "; ";
+    if (!all[i].variable.empty()) text += all[i].variable + " in ";
+    text += place_of(all[i]);
+  }
+  if (all.size() > named) text += "; and " + std::to_string(all.size() - named) + " more";
+  return text;
+}
+
+}  // namespace
+
 std::string describe(const std::vector<LeakedSecret>& leaks) {
   if (leaks.empty()) return {};
-  constexpr std::size_t named = 5;
-  std::string text = "the changes contain the value of a secret: ";
-  for (std::size_t i = 0; i < std::min(leaks.size(), named); ++i) {
-    const auto& leak = leaks[i];
-    if (i > 0) text += "; ";
-    text += leak.variable + " in ";
-    if (leak.kind == ContentKind::message)
-      text += "the message";
-    else if (leak.kind == ContentKind::path)
-      text += "a path";
-    else
-      text += quote_path(leak.path) + " line " + std::to_string(leak.line);
-    text += " of commit " + leak.commit.substr(0, 12);
-  }
-  if (leaks.size() > named) text += "; and " + std::to_string(leaks.size() - named) + " more";
-  return text +
+  return "the changes contain the value of a secret: " + list_of(leaks) +
          ". Nothing was pushed. Revoke the secret if others could see it, and remove it from the "
          "commits";
+}
+
+std::string describe_suspects(const std::vector<LeakedSecret>& suspects) {
+  if (suspects.empty()) return {};
+  return "the changes contain what looks like a credential: " + list_of(suspects) +
+         ". It does not stop a push, for nobody named it as a secret; if it is real, revoke it";
 }
 
 }  // namespace flow_runner

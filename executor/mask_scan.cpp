@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <string.h>
 #include <utility>
@@ -96,7 +97,12 @@ struct SecretScanner::Stream final : MaskFindings {
                             findings.insert({line_at(end) - newlines, automaton.names[secret]});
                           });
   }
-  void found_token(std::uint64_t, std::uint64_t) override {}
+  void found_token(std::uint64_t begin, std::uint64_t end) override {
+    // A private key is told line by line: only its first is a finding.
+    if ((!token_end || begin > *token_end + 2) && tokens.size() < max_findings)
+      tokens.insert(line_at(static_cast<std::size_t>(begin - base)));
+    token_end = end;
+  }
 
   // Mostly the next end is the next one in the text.
   std::uint64_t line_at(std::size_t end) {
@@ -142,6 +148,8 @@ struct SecretScanner::Stream final : MaskFindings {
   std::size_t counted_bytes = 0;
   std::uint64_t counted_line = 1;
   std::set<std::pair<std::uint64_t, std::string>> findings;
+  std::set<std::uint64_t> tokens;
+  std::optional<std::uint64_t> token_end;
 };
 
 SecretScanner::SecretScanner(std::shared_ptr<const MaskerPatterns> patterns, std::size_t min_bytes)
@@ -153,6 +161,10 @@ SecretScanner& SecretScanner::operator=(SecretScanner&&) noexcept = default;
 SecretScanner::~SecretScanner() = default;
 
 void SecretScanner::write(std::string_view text) { stream_->write(text); }
+
+std::vector<std::uint64_t> SecretScanner::suspect_lines() const {
+  return {stream_->tokens.begin(), stream_->tokens.end()};
+}
 
 std::vector<SecretScanner::Finding> SecretScanner::finish() {
   std::vector<Finding> findings;

@@ -101,6 +101,9 @@ class SecretScanner {
   ~SecretScanner();
 
   void write(std::string_view text);
+  /// Where begins what looks like a credential though nobody named it, since the last finish(): to
+  /// be asked before it. Ascending lines, each once, at most max_findings.
+  [[nodiscard]] std::vector<std::uint64_t> suspect_lines() const;
   /// What was found since the last finish(), each name and line once, by line and name; starts
   /// afresh.
   std::vector<Finding> finish();

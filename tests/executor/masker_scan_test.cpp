@@ -55,6 +55,23 @@ TEST_CASE("scanner: the secret's length decides, not that of its spelling") {
   CHECK(scan({marked("twelve-bytes", "A")}, "twelve-bytes", 100, 13).empty());
 }
 
+TEST_CASE("scanner: what looks like a credential is told by its line, however the text is split") {
+  // Put together here, so that no scanner takes this file for a leak.
+  const std::string token = "glpat" + std::string("-AbCdEfGh1234567890xy");
+  const std::string key = "-----BEGIN PRIVATE" + std::string(" KEY-----\n") + std::string(64, 'M') +
+                          "\n" + std::string(64, 'I') + "\n-----END PRIVATE KEY-----\n";
+  const std::string text = "one\n" + token + "\nthree\n" + key + "eight " + token + "\n";
+  for (std::size_t bytes : {1, 3, 7, 64, 1000}) {
+    CAPTURE(bytes);
+    SecretScanner scanner(MaskerPatterns::compile({}), 12);
+    for (std::size_t at = 0; at < text.size(); at += bytes)
+      scanner.write(std::string_view(text).substr(at, bytes));
+    CHECK(scanner.suspect_lines() == std::vector<std::uint64_t>{2, 5, 8});
+    CHECK(scanner.finish().empty());
+    CHECK(scanner.suspect_lines().empty());
+  }
+}
+
 TEST_CASE("scanner: the armour of a PEM key is no secret, its lines are") {
   const std::string key =
       "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n";
