@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <sys/prctl.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -46,10 +45,11 @@ HostFact rights(const HostCheckSpec& spec) {
     return missing("rights", spec.no_user_namespace->message,
                    "see above, or run flow-runner as root");
   if (!is_rootless()) return good("rights", "root of the host");
-  return limited("rights",
-                 "rootless, for user " + std::to_string(host_uid()) +
-                     ": the workspace is a copy of the snapshot, which takes longer with many files",
-                 "as root, or as the service, jobs get an overlay instead");
+  return limited(
+      "rights",
+      "rootless, for user " + std::to_string(host_uid()) +
+          ": the workspace is a copy of the snapshot, which takes longer with many files",
+      "as root, or as the service, jobs get an overlay instead");
 }
 
 HostFact seccomp() {
@@ -78,17 +78,23 @@ HostFact init() {
 HostFact tool(const char* name, const char* use) {
   const auto program = find_host_program(name);
   if (!program.empty()) return good(name, program.string());
-  return missing(name, std::string(name) + " is not installed; " + use, std::string("install ") + name);
+  return missing(name, std::string(name) + " is not installed; " + use,
+                 std::string("install ") + name);
 }
 
 HostFact own_programs(const fs::path& folder) {
+  const auto lacks = [&](const char* name) { return ::access((folder / name).c_str(), X_OK) != 0; };
+  const char* cure = "install flow-runner's programs into one folder";
   std::string lacking;
-  for (const char* name : {"flow-runner-git", "flow-runner-proxy", "flow-runner-probe"})
-    if (::access((folder / name).c_str(), X_OK) != 0)
-      lacking += (lacking.empty() ? "" : ", ") + std::string(name);
-  if (lacking.empty()) return good("programs", folder.string());
-  return missing("programs", lacking + " is not beside flow-runner in " + folder.string(),
-                 "install flow-runner's programs into one folder");
+  for (const char* name : {"flow-runner-git", "flow-runner-proxy"})
+    if (lacks(name)) lacking += (lacking.empty() ? "" : ", ") + std::string(name);
+  if (!lacking.empty())
+    return missing("programs", lacking + " is not beside flow-runner in " + folder.string(), cure);
+  if (lacks("flow-runner-probe"))
+    return limited("programs",
+                   "flow-runner-probe is not in " + folder.string() + ": nothing can be probed",
+                   cure);
+  return good("programs", folder.string());
 }
 
 HostFact cgroups() {
@@ -98,7 +104,8 @@ HostFact cgroups() {
   std::string kinds;
   for (const auto& hierarchy : hierarchies) {
     const char* kind = hierarchy.unified ? "v2" : "v1";
-    if (kinds.find(kind) == std::string::npos) kinds += (kinds.empty() ? "" : " and ") + std::string(kind);
+    if (kinds.find(kind) == std::string::npos)
+      kinds += (kinds.empty() ? "" : " and ") + std::string(kind);
   }
   if (lacking.empty()) return good("cgroups", kinds + ": memory, pids and cpu can be limited");
   std::string names;
@@ -131,8 +138,9 @@ HostFact disk(const fs::path& state) {
   const std::uint64_t free = std::uint64_t(info.f_bavail) * info.f_frsize;
   const std::string detail = format_bytes_rounded(free) + " free at " + state.string();
   if (free >= little_space) return good("disk", detail);
-  return limited("disk", detail, "one job may write " + format_bytes(little_space) +
-                                     " by default: free some space, or use --disk");
+  return limited("disk", detail,
+                 "one job may write " + format_bytes(little_space) +
+                     " by default: free some space, or use --disk");
 }
 
 HostFact swap() {

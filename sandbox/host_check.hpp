@@ -33,8 +33,9 @@ struct HostCheckSpec {
   std::optional<Error> no_user_namespace;
 };
 
-/// Looks, and tries mounts in a child's mount namespace; changes nothing. Runs no container: whether
-/// those work is for probe_isolation. Before: a single thread.
+/// Looks, and tries mounts in a child's mount namespace, on folders that it makes in `state` and
+/// removes again; as root it may leave an empty /run/flow-runner, as every job does. Runs no
+/// container: whether those work is for probe_isolation. Before: a single thread.
 std::vector<HostFact> check_host(const HostCheckSpec& spec);
 
 /// Whether a kernel release (`6.1.0-13-amd64`) is at least the version. Pure.

@@ -2,14 +2,10 @@
 
 #include <algorithm>
 #include <csignal>
-#include <fcntl.h>
 #include <map>
-#include <optional>
 #include <poll.h>
 #include <sched.h>
-#include <sstream>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,9 +29,8 @@ json to_json(const Result<IsolationReport>& report) {
     return {{"code", static_cast<int>(report.error().code)}, {"error", report.error().message}};
   json probes = json::array();
   for (const auto& probe : report->probes)
-    probes.push_back({{"id", probe.id},
-                      {"verdict", static_cast<int>(probe.verdict)},
-                      {"detail", probe.detail}});
+    probes.push_back(
+        {{"id", probe.id}, {"verdict", static_cast<int>(probe.verdict)}, {"detail", probe.detail}});
   return {{"probes", std::move(probes)},
           {"layers", report->layers},
           {"missing_layers", report->missing_layers}};
@@ -110,8 +105,8 @@ Result<std::string> read_report(int fd) {
     const auto left = max_seconds - (now.tv_sec - start.tv_sec);
     pollfd wait{fd, POLLIN, 0};
     if (left <= 0 || ::poll(&wait, 1, static_cast<int>(left) * 1000) == 0)
-      return Error{ErrorCode::timed_out, "the isolation probe took longer than " +
-                                             std::to_string(max_seconds) + " s"};
+      return Error{ErrorCode::timed_out,
+                   "the isolation probe took longer than " + std::to_string(max_seconds) + " s"};
     char buffer[4096];
     const auto got = ::read(fd, buffer, sizeof buffer);
     if (got == 0) return text;
@@ -150,7 +145,8 @@ Result<IsolationReport> probe_isolation(const IsolationProbeSpec& spec) {
   ::kill(outer, SIGKILL);
   ::waitpid(outer, nullptr, 0);
   std::error_code ignored;
-  for (const char* name : {"image", "root"}) std::filesystem::remove_all(spec.folder / name, ignored);
+  for (const char* name : {"image", "root"})
+    std::filesystem::remove_all(spec.folder / name, ignored);
   if (!text) return text.error();
   return from_json(*text);
 }

@@ -42,12 +42,12 @@ struct IsolationReport {
   std::vector<std::string> missing_layers;
 };
 
-/// Runs flow-runner-probe in the sandbox that a job would get, in a process of its own in PID, mount,
-/// network and IPC namespaces that stand for the host: there listen what the probes look for, and
-/// nothing reaches the real host's network. A probe writes nothing outside: where success would do
-/// harm it opens, and does not write; it signals with 0. Takes about a second, at most two minutes.
-/// Before: a single thread; root of the host or of a namespace (see rootless.hpp).
-/// Errors: why the sandbox was refused; what was missing.
+/// Runs flow-runner-probe in the sandbox that a job would get, in a process of its own in PID,
+/// mount, network and IPC namespaces that stand for the host: there listen what the probes look
+/// for, and nothing reaches the real host's network. A probe writes nothing outside: where success
+/// would do harm it opens, and does not write; it signals with 0. Takes about a second, at most two
+/// minutes. Before: a single thread; root of the host or of a namespace (see rootless.hpp). Errors:
+/// why the sandbox was refused; what was missing.
 Result<IsolationReport> probe_isolation(const IsolationProbeSpec& spec);
 
 /// What has to be taken away in this mode so that the probe comes out open; empty: nothing can.
@@ -56,7 +56,7 @@ LayerSet layers_closing(const ProbeEntry& probe, NetworkMode network);
 /// Runs each probe once more without the layers that close it: those that still come out closed
 /// prove nothing on this host (without root most of what the user namespace closes, for example,
 /// as an ordinary user may not do it anyway). Of the table's order; without those that no layer
-/// closes. Ends at the first error.
+/// closes. Ends at the first error. A run of probe_isolation for each set of layers: some 15.
 Result<std::vector<ProbeOutcome>> prove_probes(const IsolationProbeSpec& spec);
 
 }  // namespace flow_runner

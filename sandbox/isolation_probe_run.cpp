@@ -26,11 +26,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Small enough to be reached at once, large enough for a runtime and its init.
-constexpr std::uint64_t memory_bytes = 192ULL << 20;
-constexpr std::uint64_t tasks = 64;
-constexpr std::uint64_t tmp_bytes = 8ULL << 20;
-constexpr std::uint64_t disk_bytes = 32ULL << 20;
 constexpr std::uint64_t no_tmp_limit = 256ULL << 20;
 constexpr std::uint64_t scratch_bytes = 64ULL << 20;
 constexpr std::size_t max_output = 1 << 20;
@@ -40,7 +35,9 @@ constexpr const char* secret_name = "FLOW_RUNNER_PROBE_SECRET";
 class ProbeRun {
  public:
   ProbeRun(const IsolationProbeSpec& spec, fs::path scratch, const ProbeOutside& outside)
-      : spec_(spec), scratch_(std::move(scratch)), outside_(outside),
+      : spec_(spec),
+        scratch_(std::move(scratch)),
+        outside_(outside),
         sandbox_(scratch_ / "runtime.json") {}
 
   asio::awaitable<Result<IsolationReport>> run() {
@@ -105,10 +102,11 @@ class ProbeRun {
     sandbox.root_overlay = spec_.folder / "root";
     sandbox.image_layers = {spec_.folder / "image"};
     sandbox.ids = &*ids_;
-    sandbox.limits.memory_bytes = goes_without(SandboxLayer::cgroup_memory) ? 0 : memory_bytes;
-    sandbox.limits.pids = goes_without(SandboxLayer::cgroup_pids) ? 0 : tasks;
-    sandbox.tmp_bytes = goes_without(SandboxLayer::disk) ? no_tmp_limit : tmp_bytes;
-    sandbox.file_bytes = goes_without(SandboxLayer::disk) ? 0 : disk_bytes;
+    sandbox.limits.memory_bytes =
+        goes_without(SandboxLayer::cgroup_memory) ? 0 : probe_facts::memory_limit;
+    sandbox.limits.pids = goes_without(SandboxLayer::cgroup_pids) ? 0 : probe_facts::task_limit;
+    sandbox.tmp_bytes = goes_without(SandboxLayer::disk) ? no_tmp_limit : probe_facts::tmp_limit;
+    sandbox.file_bytes = goes_without(SandboxLayer::disk) ? 0 : probe_facts::disk_limit;
     sandbox.network = spec_.network;
     sandbox.required_layers = spec_.required_layers;
     sandbox.taken_away = spec_.taken_away;
@@ -137,15 +135,7 @@ class ProbeRun {
     command.argv.insert(command.argv.end(), std::make_move_iterator(ids.begin()),
                         std::make_move_iterator(ids.end()));
     command.environment = outside_.facts();
-    const auto add = [&](const char* name, const std::string& value) {
-      command.environment.push_back(std::string(name) + "=" + value);
-    };
-    add(probe_facts::secret_name, secret_name);
-    add(probe_facts::memory_bytes, std::to_string(memory_bytes));
-    add(probe_facts::tasks, std::to_string(tasks));
-    add(probe_facts::file_bytes, std::to_string(disk_bytes));
-    add(probe_facts::tmp_bytes, std::to_string(tmp_bytes));
-    add(probe_facts::disk_bytes, std::to_string(disk_bytes));
+    command.environment.push_back(std::string(probe_facts::secret_name) + "=" + secret_name);
     command.working_directory = "/";
     command.output_fd = output;
     return command;
@@ -186,7 +176,7 @@ class ProbeRun {
   asio::awaitable<Result<void>> attempt_to_fill_the_disk(IsolationReport& report) {
     DiskLimitSpec disk;
     disk.folder = spec_.folder / "root";
-    disk.bytes = goes_without(SandboxLayer::disk) ? 0 : disk_bytes;
+    disk.bytes = goes_without(SandboxLayer::disk) ? 0 : probe_facts::disk_limit;
     FR_CO_TRY(auto limit, DiskLimit::apply(co_await asio::this_coro::executor, disk));
     std::optional<DiskExhaustion> exhausted;
     limit.watch([&](const DiskExhaustion& exhaustion) {

@@ -38,10 +38,11 @@ constexpr std::array read_only_paths = {
     "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
 };
 
-// What the layer `capabilities` holds back from somebody who wants to get out; a host may lack others.
+// What the layer `capabilities` holds back from somebody who wants to get out; a host may lack
+// others.
 constexpr std::array held_back = {
-    "CAP_DAC_READ_SEARCH", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_ADMIN",
-    "CAP_SYS_PTRACE",
+    "CAP_DAC_READ_SEARCH", "CAP_MKNOD",     "CAP_NET_ADMIN",
+    "CAP_NET_RAW",         "CAP_SYS_ADMIN", "CAP_SYS_PTRACE",
 };
 
 json mount(const char* destination, const char* type, const char* source, json options) {

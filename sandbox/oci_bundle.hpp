@@ -41,7 +41,8 @@ struct BundleSpec {
   std::filesystem::path cgroup_path;  ///< only for runtimes that insist on one
   NestedNamespaces nested = NestedNamespaces::deny;
   /// Layers that the container goes without: only for showing what each of them holds back. No job
-  /// sets it.
+  /// sets it. Those that a bundle does not hold (limits, the proxy's policy, the mount namespace)
+  /// are taken away by isolation_probe_run.
   LayerSet taken_away;
 };
 

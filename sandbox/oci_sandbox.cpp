@@ -280,9 +280,9 @@ asio::awaitable<Result<void>> OciSandbox::destroy() {
 std::vector<std::string> OciSandbox::layers() const {
   using enum SandboxLayer;
   std::vector<std::string> names;
-  for (const auto layer :
-       {user_namespace, pid_namespace, mount_namespace, ipc_namespace, uts_namespace,
-        cgroup_namespace, seccomp, no_new_privs, capabilities, masked_paths, read_only_paths, devices})
+  for (const auto layer : {user_namespace, pid_namespace, mount_namespace, ipc_namespace,
+                           uts_namespace, cgroup_namespace, seccomp, no_new_privs, capabilities,
+                           masked_paths, read_only_paths, devices})
     if (!spec_.taken_away.has(layer)) names.emplace_back(to_string(layer));
   if (spec_.network == NetworkMode::none) names.emplace_back("network_none");
   if (spec_.network == NetworkMode::proxy) names.emplace_back("network_proxy");

@@ -9,6 +9,7 @@
 #include "sandbox/descriptor.hpp"
 #include "sandbox/id_map.hpp"
 #include "sandbox/rootless.hpp"
+#include "sandbox/temporary_folder.hpp"
 
 namespace flow_runner {
 namespace {
@@ -28,28 +29,6 @@ Result<void> own_folder(const fs::path& path) {
                                         "write; remove it"};
   return {};
 }
-
-/// Folder of temporary files that is gone at the end of its life.
-class TemporaryFolder {
- public:
-  explicit TemporaryFolder(fs::path path) : path_(std::move(path)) {}
-  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  static Result<TemporaryFolder> make(const fs::path& parent) {
-    std::string pattern = parent / "podman-XXXXXX";
-    if (::mkdtemp(pattern.data()) == nullptr)
-      return errno_error("cannot make a folder in " + parent.string());
-    return TemporaryFolder(pattern);
-  }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 std::vector<std::string> podman_environment(const fs::path& temporary, const fs::path& bundle) {
   std::vector<std::string> environment = tool_environment();
@@ -147,7 +126,7 @@ asio::awaitable<Result<RunOutput>> Podman::run(std::vector<std::string> argument
                                                Cancellation& cancellation) const {
   FR_CO_CHECK(prepare_run_folder());
   FR_CO_TRY(const fs::path bundle, trust_bundle(options.ca_file));
-  FR_CO_TRY(const TemporaryFolder temporary, TemporaryFolder::make(images_ / "tmp"));
+  FR_CO_TRY(const TemporaryFolder temporary, TemporaryFolder::make(images_ / "tmp", "podman"));
 
   ProcessSpec spec;
   spec.argv.emplace_back("podman");

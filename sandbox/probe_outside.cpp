@@ -132,13 +132,13 @@ Result<Sockets> open_sockets(const std::filesystem::path& socket_path) {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   std::strncpy(name.sun_path + 1, abstract_name, sizeof name.sun_path - 2);
-  FR_TRY(made.abstract, listen_unix(name, offsetof(sockaddr_un, sun_path) + 1 +
-                                              std::strlen(abstract_name)));
+  FR_TRY(made.abstract,
+         listen_unix(name, offsetof(sockaddr_un, sun_path) + 1 + std::strlen(abstract_name)));
   sockaddr_un path{};
   path.sun_family = AF_UNIX;
   if (socket_path.native().size() >= sizeof path.sun_path)
-    return Error{ErrorCode::invalid_input, "the path of the probe's folder is too long: " +
-                                               socket_path.string()};
+    return Error{ErrorCode::invalid_input,
+                 "the path of the probe's folder is too long: " + socket_path.string()};
   std::strncpy(path.sun_path, socket_path.c_str(), sizeof path.sun_path - 1);
   FR_TRY(made.path, listen_unix(path, sizeof path));
   ::chmod(socket_path.c_str(), 0777);
@@ -211,6 +211,11 @@ Result<ProbeOutside> ProbeOutside::start(const std::filesystem::path& folder) {
   add(probe_facts::socket_path, socket_path);
   add(probe_facts::pid_namespace, namespace_name);
   add(probe_facts::queue_key, std::to_string(queue_key));
+  add(probe_facts::memory_bytes, std::to_string(probe_facts::memory_limit));
+  add(probe_facts::tasks, std::to_string(probe_facts::task_limit));
+  add(probe_facts::tmp_bytes, std::to_string(probe_facts::tmp_limit));
+  for (const char* name : {probe_facts::file_bytes, probe_facts::disk_bytes})
+    add(name, std::to_string(probe_facts::disk_limit));
   FR_TRY(Pipe alive, make_pipe());
   const pid_t child = ::fork();
   if (child < 0) return errno_error("cannot fork");

@@ -16,14 +16,14 @@ namespace flow_runner {
 /// lets connections in and answers every datagram. Nothing leaves this machine.
 class ProbeOutside {
  public:
-  /// Before: this process is single-threaded, and alone in its network and IPC namespace, over which
-  /// it has all rights. `folder`: empty; what a job must not see of the host's files.
+  /// Before: this process is single-threaded, and alone in its network and IPC namespace, over
+  /// which it has all rights. `folder`: empty; what a job must not see of the host's files.
   static Result<ProbeOutside> start(const std::filesystem::path& folder);
   ProbeOutside(ProbeOutside&&) noexcept = default;
   ProbeOutside& operator=(ProbeOutside&&) = delete;
-  ~ProbeOutside();  ///< kills the process
+  ~ProbeOutside();  ///< closes the pipe at whose end the process ends
 
-  /// What the prober has to know, as NAME=value.
+  /// What the prober has to know, limits included, as NAME=value.
   [[nodiscard]] const std::vector<std::string>& facts() const noexcept { return facts_; }
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
 

@@ -9,6 +9,8 @@
 
 namespace flow_runner {
 
+/// A job's result names these too, but for the network, which is network_none or network_proxy
+/// there, and the disk, whose limit is disk_quota or disk_watch.
 enum class SandboxLayer : std::uint8_t {
   user_namespace,
   pid_namespace,
@@ -31,11 +33,27 @@ enum class SandboxLayer : std::uint8_t {
 };
 
 inline constexpr auto sandbox_layer_names = std::to_array<std::string_view>({
-    "user_namespace", "pid_namespace",   "mount_namespace", "ipc_namespace", "uts_namespace",
-    "cgroup_namespace", "network",       "network_policy",  "seccomp",       "no_new_privs",
-    "capabilities",   "masked_paths",    "read_only_paths", "devices",       "cgroup_memory",
-    "cgroup_pids",    "cgroup_cpu",      "disk",
+    "user_namespace",
+    "pid_namespace",
+    "mount_namespace",
+    "ipc_namespace",
+    "uts_namespace",
+    "cgroup_namespace",
+    "network",
+    "network_policy",
+    "seccomp",
+    "no_new_privs",
+    "capabilities",
+    "masked_paths",
+    "read_only_paths",
+    "devices",
+    "cgroup_memory",
+    "cgroup_pids",
+    "cgroup_cpu",
+    "disk",
 });
+
+static_assert(sandbox_layer_names.size() == static_cast<std::size_t>(SandboxLayer::disk) + 1);
 
 constexpr std::string_view to_string(SandboxLayer layer) {
   return sandbox_layer_names[static_cast<std::size_t>(layer)];

@@ -100,7 +100,8 @@ void add_job_commands(CLI::App& app, Commands& c) {
 }
 
 CLI::App* add_doctor_command(CLI::App& app, Commands& c) {
-  auto* doctor = app.add_subcommand("doctor", "Say what this host offers to jobs and what it lacks");
+  auto* doctor =
+      app.add_subcommand("doctor", "Say what this host offers to jobs and what it lacks");
   doctor->add_flag("--probe", c.doctor.probe, "also try to get out of a real sandbox");
   doctor->add_flag("--self-check", c.doctor.self_check,
                    "also show that each probe notices when its layer is gone; implies --probe");

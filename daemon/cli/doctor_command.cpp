@@ -1,8 +1,6 @@
 #include "daemon/cli/doctor_command.hpp"
 
-#include <cstdlib>
 #include <filesystem>
-#include <system_error>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -13,37 +11,17 @@
 #include "daemon/cli/exec_options.hpp"
 #include "daemon/cli/terminal_text.hpp"
 #include "executor/git_worker.hpp"
+#include "sandbox/rootless.hpp"
+#include "sandbox/temporary_folder.hpp"
 
 namespace flow_runner::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// An empty folder in the state folder, gone with the object.
-class ProbeFolder {
- public:
-  static Result<ProbeFolder> make(const fs::path& state) {
-    std::string name = (state / "probe-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      return errno_error("cannot make a folder in " + state.string());
-    return ProbeFolder(name);
-  }
-  ProbeFolder(ProbeFolder&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
-  ProbeFolder& operator=(ProbeFolder&&) = delete;
-  ~ProbeFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const fs::path& path() const noexcept { return path_; }
-
- private:
-  explicit ProbeFolder(fs::path path) : path_(std::move(path)) {}
-  fs::path path_;
-};
-
 Result<void> try_the_sandbox(const std::vector<std::string>& required, bool self_check,
                              const fs::path& state, DoctorReport& report) {
-  FR_TRY(const auto folder, ProbeFolder::make(state));
+  FR_TRY(const auto folder, TemporaryFolder::make(state, "probe"));
   IsolationProbeSpec spec;
   spec.network = report.network;
   spec.folder = folder.path();
@@ -68,19 +46,19 @@ int doctor_command(const DoctorArguments& arguments) {
   if (!state) return print_error(state.error());
   DoctorReport report;
   report.network = *network;
-  report.host = check_host({state->root, git_worker_program().parent_path(),
-                            arguments.no_user_namespace});
+  report.everything_can_be_shown = !is_rootless();
+  report.host =
+      check_host({state->root, git_worker_program().parent_path(), arguments.no_user_namespace});
   const bool probing = arguments.probe || arguments.self_check;
-  if (probing && arguments.no_user_namespace)
+  if (probing && arguments.no_user_namespace) {
     report.probe = Result<IsolationReport>(*arguments.no_user_namespace);
-  else if (probing)
-    if (const auto tried = try_the_sandbox(*required, arguments.self_check, state->root,
-                                              report); !tried)
-      return print_error(tried.error());
+  } else if (probing) {
+    const auto tried = try_the_sandbox(*required, arguments.self_check, state->root, report);
+    if (!tried) return print_error(tried.error());
+  }
   if (arguments.json)
-    print(STDOUT_FILENO, doctor_json(report).dump(2, ' ', false,
-                                                  nlohmann::json::error_handler_t::replace) +
-                             "\n");
+    print(STDOUT_FILENO,
+          doctor_json(report).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   else
     print(STDOUT_FILENO, terminal_text(doctor_text(report), TerminalColours::removed));
   return is_healthy(report) ? exit_success : exit_system;

@@ -16,7 +16,8 @@ struct DoctorArguments {
   std::optional<Error> no_user_namespace;
 };
 
-/// Exit 0: jobs can run, and every way out that was tried is closed; 2: not.
+/// Exit 0: jobs can run, every way out that was tried is closed, and the self-check has shown what
+/// it could; 2: not; 64: wrong use, or a state folder that cannot be used.
 int doctor_command(const DoctorArguments& arguments);
 
 }  // namespace flow_runner::cli

@@ -112,12 +112,16 @@ std::string self_check_text(const DoctorReport& report) {
 }  // namespace
 
 bool is_healthy(const DoctorReport& report) {
-  const bool host = std::none_of(report.host.begin(), report.host.end(), [](const HostFact& fact) {
-    return fact.state == HostState::missing;
-  });
-  if (!report.probe) return host;
-  return host && *report.probe &&
-         count((*report.probe)->probes, ProbeVerdict::closed) == (*report.probe)->probes.size();
+  if (std::any_of(report.host.begin(), report.host.end(),
+                  [](const HostFact& fact) { return fact.state == HostState::missing; }))
+    return false;
+  if (report.probe && (!*report.probe || count((*report.probe)->probes, ProbeVerdict::closed) !=
+                                             (*report.probe)->probes.size()))
+    return false;
+  if (!report.self_check) return true;
+  const auto& check = *report.self_check;
+  return check &&
+         (!report.everything_can_be_shown || count(*check, ProbeVerdict::open) == check->size());
 }
 
 json doctor_json(const DoctorReport& report) {

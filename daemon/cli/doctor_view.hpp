@@ -19,9 +19,12 @@ struct DoctorReport {
   std::optional<Result<IsolationReport>> probe;
   /// Of prove_probes: `open` is what each should be.
   std::optional<Result<std::vector<ProbeOutcome>>> self_check;
+  /// As root: without it, some of what the layers hold back an ordinary user may not do anyway.
+  bool everything_can_be_shown = true;
 };
 
-/// Whether jobs can run and nothing is open; a probe that gave no answer is open.
+/// Whether jobs can run and nothing is open; a probe that gave no answer is open. A self-check that
+/// failed, or that did not show all that it can, is no proof.
 bool is_healthy(const DoctorReport& report);
 
 /// {schema: 1, healthy, host: [{name, state, detail, cure}], network, probe: {layers,

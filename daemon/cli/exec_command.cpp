@@ -21,6 +21,7 @@
 #include "executor/executor_client.hpp"
 #include "executor/git_worker.hpp"
 #include "executor/masker.hpp"
+#include "sandbox/temporary_folder.hpp"
 
 namespace flow_runner::cli {
 
@@ -75,27 +76,6 @@ Result<void> check_ca_file(ExecOptions& options) {
   return {};
 }
 
-// A folder that is removed with all that is in it.
-class ScratchFolder {
- public:
-  static Result<ScratchFolder> make() {
-    std::string name = (fs::temp_directory_path() / "flow-runner-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) return errno_error("cannot make " + name);
-    return ScratchFolder(name);
-  }
-  ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, fs::path())) {}
-  ScratchFolder& operator=(ScratchFolder&&) = delete;
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  explicit ScratchFolder(fs::path path) : path_(std::move(path)) {}
-  fs::path path_;
-};
-
 // By the worker's capture into a repository that is thrown away: `git status` would run the filters
 // and the file system monitor that the repository's configuration names.
 asio::awaitable<Result<void>> refuse_dirty_tree(const ExecOptions& options,
@@ -104,7 +84,8 @@ asio::awaitable<Result<void>> refuse_dirty_tree(const ExecOptions& options,
   const bool relevant = options.publish != PublishMode::none &&
                         options.dirty == DirtyTree::refused && options.ref.empty() && !local.bare;
   if (!relevant) co_return Result<void>();
-  FR_CO_TRY(const ScratchFolder scratch, ScratchFolder::make());
+  FR_CO_TRY(const TemporaryFolder scratch,
+            TemporaryFolder::make(fs::temp_directory_path(), "flow-runner"));
   std::error_code error;
   fs::create_directories(scratch.path() / "objects", error);
   fs::create_directories(scratch.path() / "refs", error);

@@ -4,14 +4,16 @@
 
 namespace flow_runner::probe_facts {
 
-inline constexpr const char* tcp_port = "PROBE_TCP_PORT";        ///< at every address below
-inline constexpr const char* udp_port = "PROBE_UDP_PORT";        ///< answers what it is sent
-inline constexpr const char* abstract_name = "PROBE_ABSTRACT";   ///< of a listening unix socket
-inline constexpr const char* socket_path = "PROBE_SOCKET";       ///< of another
-inline constexpr const char* secret_name = "PROBE_SECRET_NAME";  ///< set in the runner, not for jobs
-inline constexpr const char* pid_namespace = "PROBE_PID_NAMESPACE";  ///< the runner's, as readlink(2)
-inline constexpr const char* queue_key = "PROBE_QUEUE_KEY";          ///< of a System V queue
-inline constexpr const char* memory_bytes = "PROBE_MEMORY";          ///< the limits that hold
+inline constexpr const char* tcp_port = "PROBE_TCP_PORT";       ///< at every address below
+inline constexpr const char* udp_port = "PROBE_UDP_PORT";       ///< answers what it is sent
+inline constexpr const char* abstract_name = "PROBE_ABSTRACT";  ///< of a listening unix socket
+inline constexpr const char* socket_path = "PROBE_SOCKET";      ///< of another
+inline constexpr const char* secret_name =
+    "PROBE_SECRET_NAME";  ///< set in the runner, not for jobs
+inline constexpr const char* pid_namespace =
+    "PROBE_PID_NAMESPACE";                                   ///< the runner's, as readlink(2)
+inline constexpr const char* queue_key = "PROBE_QUEUE_KEY";  ///< of a System V queue
+inline constexpr const char* memory_bytes = "PROBE_MEMORY";  ///< the limits that hold
 inline constexpr const char* tasks = "PROBE_TASKS";
 inline constexpr const char* file_bytes = "PROBE_FILE_BYTES";
 inline constexpr const char* tmp_bytes = "PROBE_TMP_BYTES";
@@ -22,6 +24,13 @@ inline constexpr const char* outside_v6 = "2001:db8::1";
 inline constexpr const char* metadata = "169.254.169.254";
 inline constexpr int dns_port = 53;      ///< at `outside` and 127.0.0.1; answers anything
 inline constexpr int proxy_port = 3128;  ///< at 127.0.0.1, a proxy that allows everything
+
+// The limits that are tried: small enough to be reached at once, large enough for a runtime and its
+// init.
+inline constexpr unsigned long memory_limit = 192UL << 20;
+inline constexpr unsigned long task_limit = 64;
+inline constexpr unsigned long tmp_limit = 8UL << 20;
+inline constexpr unsigned long disk_limit = 32UL << 20;  ///< of one file, and of all
 
 /// Names (comm) of two processes outside.
 inline constexpr const char* victim_name = "probe-victim";

@@ -85,9 +85,8 @@ Outcome opens(const char* path, int flags) {
 }
 
 Outcome masked_files() {
-  for (const char* path :
-       {"/proc/kcore", "/proc/timer_list", "/proc/sched_debug", "/proc/keys", "/proc/kmsg",
-        "/proc/kallsyms", "/proc/interrupts", "/proc/config.gz"})
+  for (const char* path : {"/proc/kcore", "/proc/timer_list", "/proc/sched_debug", "/proc/keys",
+                           "/proc/kmsg", "/proc/kallsyms", "/proc/interrupts", "/proc/config.gz"})
     if (auto outcome = reads(path); is_open(outcome)) return outcome;
   for (const char* path : {"/proc/acpi", "/proc/asound", "/proc/scsi", "/sys/firmware",
                            "/sys/dev/block", "/sys/devices/virtual/powercap"})

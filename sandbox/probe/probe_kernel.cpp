@@ -1,4 +1,5 @@
-// Probes of the kernel's doors: mounts, namespaces, and calls that are attack surface by themselves.
+// Probes of the kernel's doors: mounts, namespaces, and calls that are attack surface by
+// themselves.
 #include <cstddef>
 #include <dirent.h>
 #include <fcntl.h>

@@ -59,7 +59,8 @@ Outcome memory_limit() {
   if (limit < 0) return missing(probe_facts::memory_bytes);
   return in_child("use of more memory", [limit] {
     const auto size = static_cast<std::size_t>(limit) + (limit / 4);
-    void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return -1L;
     auto* bytes = static_cast<volatile char*>(memory);
     for (std::size_t at = 0; at < size; at += 4096) bytes[at] = 1;

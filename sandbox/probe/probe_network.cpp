@@ -54,8 +54,8 @@ Outcome connect_within(int fd, const sockaddr* address, socklen_t size) {
 Outcome connect_unix(const sockaddr_un& target, std::size_t size) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return judge(fd, "socket");
-  const auto outcome = connect_within(fd, reinterpret_cast<const sockaddr*>(&target),
-                                      static_cast<socklen_t>(size));
+  const auto outcome =
+      connect_within(fd, reinterpret_cast<const sockaddr*>(&target), static_cast<socklen_t>(size));
   ::close(fd);
   return outcome;
 }
@@ -75,8 +75,8 @@ Outcome datagram(const char* address, long long port, const void* data, std::siz
     if (::poll(&wait, 1, answer_ms) <= 0)
       outcome = closed("no answer");
     else
-      outcome = ::recv(fd, answer, sizeof answer, 0) >= 0 ? open_hole("was answered")
-                                                          : judge(-1, "recv");
+      outcome =
+          ::recv(fd, answer, sizeof answer, 0) >= 0 ? open_hole("was answered") : judge(-1, "recv");
   }
   ::close(fd);
   return outcome;

@@ -63,8 +63,8 @@ int process_named(const char* name) {
     const int pid = std::atoi(entry->d_name);
     if (pid <= 0) continue;
     char comm[32] = {};
-    const int fd = ::open((std::string("/proc/") + entry->d_name + "/comm").c_str(),
-                          O_RDONLY | O_CLOEXEC);
+    const int fd =
+        ::open((std::string("/proc/") + entry->d_name + "/comm").c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) continue;
     const auto got = ::read(fd, comm, sizeof comm - 1);
     ::close(fd);
@@ -104,10 +104,9 @@ Outcome file_capabilities() {
   vfs_cap_data data{};
   data.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE;
   data.data[0].permitted = 1U << CAP_NET_BIND_SERVICE;
-  const auto outcome =
-      ::setxattr(path.c_str(), "security.capability", &data, sizeof data, 0) == 0
-          ? start_as_ordinary_user(path, as_capable)
-          : not_run(std::string("setxattr: ") + std::strerror(errno));
+  const auto outcome = ::setxattr(path.c_str(), "security.capability", &data, sizeof data, 0) == 0
+                           ? start_as_ordinary_user(path, as_capable)
+                           : not_run(std::string("setxattr: ") + std::strerror(errno));
   ::unlink(path.c_str());
   return outcome;
 }

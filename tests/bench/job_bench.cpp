@@ -86,10 +86,10 @@ class EmptyJob {
   }
 
   bench::TimedJob run(const char* network) const {
-    return bench::timed_job({.argv = {fixtures::program("flow-runner"), "exec", "--json", "--repo",
-                                      origin_, "--push", "--workload-ref", "workloads/bench",
-                                      "--network", network, "--state-dir", state_.path(),
-                                      folder_ / "flow.yml"}});
+    return bench::timed_job(
+        {.argv = {fixtures::program("flow-runner"), "exec", "--json", "--repo", origin_, "--push",
+                  "--workload-ref", "workloads/bench", "--network", network, "--state-dir",
+                  state_.path(), folder_ / "flow.yml"}});
   }
 
   /// The runtime that the job chose on this host.

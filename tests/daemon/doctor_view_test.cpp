@@ -1,9 +1,9 @@
 // What doctor tells: healthy only when nothing is missing and every probe has come out closed.
+#include "daemon/cli/doctor_view.hpp"
+
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
-
-#include "daemon/cli/doctor_view.hpp"
 
 using namespace flow_runner;
 using namespace flow_runner::cli;
@@ -21,9 +21,7 @@ DoctorReport report_with(ProbeVerdict verdict) {
   return report;
 }
 
-bool has(const std::string& text, const char* part) {
-  return text.find(part) != std::string::npos;
-}
+bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -69,4 +67,10 @@ TEST_CASE("doctor: a probe that stays closed without its layer is named by the s
   CHECK(has(text, "without seccomp: keyctl: refused"));
   CHECK_FALSE(has(text, "ptrace succeeded"));
   CHECK(doctor_json(report)["self_check"][1]["shown"] == false);
+  CHECK_FALSE(is_healthy(report));
+  report.everything_can_be_shown = false;
+  CHECK(is_healthy(report));
+  report.self_check =
+      Result<std::vector<ProbeOutcome>>(Error{ErrorCode::timed_out, "it took too long"});
+  CHECK_FALSE(is_healthy(report));
 }

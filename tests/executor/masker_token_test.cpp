@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "executor/masker.hpp"
+#include "executor/token_rules.hpp"
 #include "tests/executor/masker_reference.hpp"
 
 using namespace flow_runner;
@@ -64,6 +65,21 @@ TEST_CASE("masker: the tail of a token of a known issuer is masked, its prefix s
   for (const char* prefix : {"AKIA", "ASIA"})
     check_masked("id=" + std::string(prefix) + upper_tail(16) + ";",
                  "id=" + std::string(prefix) + "[MASKED];");
+}
+
+TEST_CASE("masker: every rule of the table is found, whatever triggers the search for it") {
+  for (const auto& rule : token_rules()) {
+    CAPTURE(rule.prefix);
+    const std::string token =
+        std::string(rule.prefix) + (rule.alphabet == TokenAlphabet::upper_and_digits
+                                        ? upper_tail(rule.min_bytes)
+                                        : tail(rule.min_bytes));
+    std::string out;
+    Masker masker(MaskerPatterns::compile({}));
+    masker.write("a " + token + " b", out);
+    masker.flush(out);
+    CHECK(out.find("[MASKED]") != std::string::npos);
+  }
 }
 
 TEST_CASE("masker: a token has its issuer's least length and alphabet") {

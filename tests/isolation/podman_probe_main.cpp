@@ -35,9 +35,16 @@ void must(const Result<void>& result) {
 }
 
 std::vector<std::string> podman(const std::filesystem::path& folder) {
-  return {"podman",   "--root",   folder / "storage",         "--runroot",
-          folder / "run", "--tmpdir", folder / "tmp", "--storage-driver=overlay",
-          "--cgroup-manager=cgroupfs", "--events-backend=none"};
+  return {"podman",
+          "--root",
+          folder / "storage",
+          "--runroot",
+          folder / "run",
+          "--tmpdir",
+          folder / "tmp",
+          "--storage-driver=overlay",
+          "--cgroup-manager=cgroupfs",
+          "--events-backend=none"};
 }
 
 fixtures::CommandResult run(std::vector<std::string> command, std::vector<std::string> arguments) {
@@ -67,19 +74,13 @@ int probe(const std::string& prober) {
   std::filesystem::copy_file(prober, rootfs / "probe");
   run({"tar"}, {"-C", rootfs, "-cf", folder / "image.tar", "."});
   run(podman(folder.path()), {"import", "--quiet", folder / "image.tar", "probe"});
-  std::vector<std::string> arguments = {"run",      "--rm",         "--ulimit", file_limit,
-                                        "--ulimit", process_limit};
+  std::vector<std::string> arguments = {"run",      "--rm",     "--ulimit",
+                                        file_limit, "--ulimit", process_limit};
   const auto add = [&](const std::string& variable) {
     arguments.insert(arguments.end(), {"--env", variable});
   };
   for (const auto& fact : outside->facts()) add(fact);
-  // The limits that our own probe is run with; podman sets none of them by default.
   add(std::string(probe_facts::secret_name) + "=PROBE_SECRET");
-  add(std::string(probe_facts::memory_bytes) + "=201326592");
-  add(std::string(probe_facts::tasks) + "=64");
-  add(std::string(probe_facts::file_bytes) + "=33554432");
-  add(std::string(probe_facts::tmp_bytes) + "=8388608");
-  add(std::string(probe_facts::disk_bytes) + "=33554432");
   arguments.insert(arguments.end(), {"localhost/probe", "/probe"});
   const auto tried = run(podman(folder.path()), arguments);
   arguments.emplace_back("disk_limit");

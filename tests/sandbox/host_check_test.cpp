@@ -1,8 +1,9 @@
 // What a host offers: read from the host that runs the test, which can run jobs.
+#include "sandbox/host_check.hpp"
+
 #include <algorithm>
 #include <doctest/doctest.h>
 
-#include "sandbox/host_check.hpp"
 #include "sandbox/host_trial.hpp"
 #include "tests/fixtures/temporary_directory.hpp"
 

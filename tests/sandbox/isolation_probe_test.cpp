@@ -1,5 +1,7 @@
 // A real sandbox of this host closes every way out, and each probe notices when the layers that
 // close it are gone. Root and an ordinary user run it.
+#include "sandbox/isolation_probe.hpp"
+
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <fstream>
@@ -10,7 +12,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include "sandbox/isolation_probe.hpp"
 #include "sandbox/probe/probe_facts.hpp"
 #include "sandbox/process.hpp"
 #include "sandbox/rootless.hpp"
@@ -117,9 +118,9 @@ TEST_CASE("isolation probe: outside of a sandbox the prober finds what has leake
                  });
   loop.run();
   for (const char* id : {"leaked_descriptors", "leaked_environment"})
-    CHECK_MESSAGE(text.find(std::string("{\"id\":\"") + id + "\",\"outcome\":\"open\"") !=
-                      std::string::npos,
-                  text);
+    CHECK_MESSAGE(
+        text.find(std::string("{\"id\":\"") + id + "\",\"outcome\":\"open\"") != std::string::npos,
+        text);
 }
 
 TEST_CASE("isolation probe: the host's own network is nothing to prove") {
