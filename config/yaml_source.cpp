@@ -84,6 +84,7 @@ Escape read_escape(std::string_view source) {
 struct Fold {
   std::size_t length = 0;  // 0: no line break here
   std::size_t breaks = 0;
+  std::size_t run = 0;  // of white space, breaks or not
 };
 
 Fold read_fold(std::string_view source) {
@@ -94,6 +95,7 @@ Fold read_fold(std::string_view source) {
         (source[i] == '\r' && (i + 1 == source.size() || source[i + 1] != '\n')))
       ++fold.breaks;
   }
+  fold.run = i;
   if (fold.breaks > 0) fold.length = i;
   return fold;
 }
@@ -185,6 +187,8 @@ bool ScalarSource::match_flow(std::string_view bytes, std::size_t at, const Yaml
     at += length;
     return true;
   };
+  // Up to here is white space without a break: looked at once, however long it is.
+  std::size_t blank_until = 0;
   while (at < bytes.size()) {
     const char c = bytes[at];
     const bool closes = (style_ == Style::double_quoted && c == '"') ||
@@ -192,9 +196,9 @@ bool ScalarSource::match_flow(std::string_view bytes, std::size_t at, const Yaml
                          (at + 1 == bytes.size() || bytes[at + 1] != '\''));
     if (closes || (style_ == Style::plain && i == text.size())) break;
     if (style_ == Style::double_quoted && c == '\\') {
-      const Fold escaped = read_fold(bytes.substr(at + 1));
       // Blanks before the break are not part of an escaped line break.
-      if (escaped.length > 0 && is_break(bytes[at + 1])) {
+      const bool breaks = at + 1 < bytes.size() && is_break(bytes[at + 1]);
+      if (const Fold escaped = breaks ? read_fold(bytes.substr(at + 1)) : Fold{}; breaks) {
         if (escaped.breaks == 1) {
           at += 1 + escaped.length;
         } else if (!take(std::string(escaped.breaks - 1, '\n'), 1 + escaped.length)) {
@@ -206,11 +210,15 @@ bool ScalarSource::match_flow(std::string_view bytes, std::size_t at, const Yaml
       if (escape.length == 0 || !take(escape.text, escape.length)) return false;
     } else if (style_ == Style::single_quoted && c == '\'') {
       if (!take("'", 2)) return false;
-    } else if (const Fold fold = read_fold(bytes.substr(at)); fold.length > 0) {
-      const std::string meaning = fold.breaks == 1 ? " " : std::string(fold.breaks - 1, '\n');
-      if (!take(meaning, fold.length)) return false;
-    } else if (!take(bytes.substr(at, 1), 1)) {
-      return false;
+    } else {
+      const Fold fold = at < blank_until ? Fold{} : read_fold(bytes.substr(at));
+      blank_until = std::max(blank_until, at + fold.run);
+      if (fold.length == 0) {
+        if (!take(bytes.substr(at, 1), 1)) return false;
+      } else {
+        const std::string meaning = fold.breaks == 1 ? " " : std::string(fold.breaks - 1, '\n');
+        if (!take(meaning, fold.length)) return false;
+      }
     }
   }
   if (i != text.size()) return false;

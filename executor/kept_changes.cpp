@@ -29,7 +29,8 @@ Error base_is_gone(const JobResult& result) {
                         " build, is no longer in the state folder; the changes are still in " +
                         result.bundle.string();
   if (!result.patch.empty())
-    message += ", and `git apply " + result.patch.string() + "` takes them";
+    message += ", and " + result.patch.string() +
+               " shows them (`git apply` takes it, unless something in it is masked)";
   return {ErrorCode::not_found, message};
 }
 

@@ -66,7 +66,10 @@ bool JobRun::fail(JobCause cause, const Error& error) {
 
 bool JobRun::journal(const char* state, json data) {
   // A salvage mounts the workspace by its record: names of our own, which stay as they are.
+  // And a commit's id is no text in which a short secret could be recognised.
+  const json commit = data.is_object() && data.contains("commit") ? data["commit"] : json();
   if (std::string_view(state) != "workspace") mask_strings(data, *patterns_);
+  if (!commit.is_null()) data["commit"] = commit;
   const JournalEntry entry{state, std::chrono::system_clock::now(), std::move(data)};
   if (const auto written = context_.directory.append_journal(entry); !written)
     return warn("the job's journal could not be written: " + written.error().message), false;

@@ -138,6 +138,7 @@ bool PemBody::read(char c, std::uint64_t place) {
     }
     return false;
   }();
+  begins_ = c == '\n' || (escape_ && c == 'n');
   escape_ = c == '\\';
   if (!goes_on) open_ = false;
   return goes_on;
@@ -155,8 +156,9 @@ bool PemBody::read_label(char c) {
          (c == ' ' || c == '-' || is_in(TokenAlphabet::upper_and_digits, c));
 }
 
-// White space, or its escape within a string.
+// White space, or its escape within a string; the margin of a diff or a quoted mail.
 bool PemBody::is_break(char c) const noexcept {
+  if (begins_ && (c == '+' || c == '-' || c == '>')) return true;
   return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\\' ||
          (escape_ && (c == 'n' || c == 'r' || c == 't'));
 }

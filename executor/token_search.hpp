@@ -105,6 +105,7 @@ class PemBody : public TokenCandidate {
   State state_ = State::label;
   std::string label_;
   bool escape_ = false;    // the byte before was a backslash
+  bool begins_ = false;    // the byte before was a line break, as it is or escaped
   bool named_ = false;     // the line is a header's name
   std::size_t gap_ = 0;    // bytes between the armour and the first line
   std::size_t count_ = 0;  // of the line; in the body: of a break

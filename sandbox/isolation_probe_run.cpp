@@ -136,6 +136,8 @@ class ProbeRun {
                         std::make_move_iterator(ids.end()));
     command.environment = outside_.facts();
     command.environment.push_back(std::string(probe_facts::secret_name) + "=" + secret_name);
+    if (spec_.network == NetworkMode::proxy)
+      command.environment.push_back(std::string(probe_facts::has_proxy) + "=1");
     command.working_directory = "/";
     command.output_fd = output;
     return command;
@@ -187,7 +189,8 @@ class ProbeRun {
     FR_CO_CHECK(co_await attempt(std::move(ids), report));
     FR_CO_CHECK(limit.lift());
     auto& outcome = report.probes.back();
-    if (exhausted && outcome.verdict == ProbeVerdict::not_run)
+    const bool at_limit = exhausted && exhausted->shortage == DiskShortage::space;
+    if (at_limit && outcome.verdict == ProbeVerdict::not_run)
       outcome = {outcome.id, ProbeVerdict::closed, "the job was ended: " + describe(*exhausted)};
     co_return Result<void>();
   }

@@ -40,6 +40,74 @@ bool is_tail_only(const ScriptItem& item) {
          std::all_of(item.shell.commands.begin(), item.shell.commands.end(), is_part_of_tail);
 }
 
+/// Words that are no options and no value of one.
+std::size_t operands(std::span<const Word> words, std::string_view with_value) {
+  std::size_t count = 0;
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    const std::string& text = words[i].text;
+    if (!text.starts_with('-')) {
+      ++count;
+      continue;
+    }
+    const bool is_short = text.size() > 1 && text[1] != '-';
+    const bool takes = is_short
+                           ? with_value.find(text.back()) != std::string_view::npos
+                           : (text == "--message" || text == "--author" || text == "--trailer");
+    if (takes) ++i;
+  }
+  return count;
+}
+
+bool names_workload(const Word& word) {
+  return word.text.find("CI_WORKLOAD_REF") != std::string::npos;
+}
+
+/// Whether flow-runner's own publication does all that a git command of the tail does, or the
+/// command only looks.
+bool is_replaced(std::span<const Word> words) {
+  static constexpr std::array<std::string_view, 10> looking = {
+      "diff",     "status", "ls-files", "fetch",      "rev-parse",
+      "rev-list", "log",    "branch",   "diff-index", "show"};
+  const std::string& name = words.front().text;
+  if (std::find(looking.begin(), looking.end(), name) != looking.end()) return true;
+  const auto all = [&](auto accepts) {
+    return std::all_of(words.begin() + 1, words.end(), accepts);
+  };
+  if (name == "add")
+    return all([](const Word& word) {
+      return word.text == "-A" || word.text == "--all" || word.text == "." || word.text == "-v";
+    });
+  if (name == "commit") return operands(words, "mF") == 0;
+  if (name == "push")
+    return all([](const Word& word) {
+      return word.text.starts_with('-') || word.text == "origin" || word.text == "HEAD" ||
+             word.text == "ci.skip" || word.text.find("://") != std::string::npos ||
+             names_workload(word);
+    });
+  // To the workload's branch only: another one, or a file's content, is somebody's wish.
+  return std::any_of(words.begin(), words.end(), names_workload);
+}
+
+/// Whether it can go without anything being lost: a check of a file, or an end with failure, is a
+/// gate in front of the push, and says what nobody else does.
+bool can_go(const SimpleCommand& command) {
+  if (command.words.empty() || is_echo(command)) return true;
+  if (const auto words = git_words(command); !words.empty()) return is_replaced(words);
+  const std::string name = program_name(command);
+  const auto words = program_words(command);
+  if (name == "[" || name == "[[" || name == "test")
+    return std::none_of(words.begin(), words.end(), [](const Word& word) {
+      static constexpr std::array<std::string_view, 11> of_files = {
+          "-e", "-f", "-s", "-d", "-r", "-w", "-x", "-L", "-nt", "-ot", "-h"};
+      return std::find(of_files.begin(), of_files.end(), word.text) != of_files.end();
+    });
+  if (name == "exit") return words.size() == 1 || words[1].text == "0";
+  if (name == "grep") return operands(words, "e") <= 1 && command.before == "|";
+  if (name == "set" || name == "sleep" || name == "true" || name == ":" || name == "false")
+    return true;
+  return operands(words, "ncdf") == 0 || (name == "tr" && command.before == "|");
+}
+
 bool detects(const SimpleCommand& command) {
   const auto words = git_words(command);
   if (words.empty()) return false;
@@ -150,7 +218,10 @@ void check_push_tail(const Subject& subject, Findings& findings) {
   const bool leaves_something =
       std::any_of(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(first),
                   [](const ScriptItem& item) { return !item.setup && !only_echoes(item); });
-  if (is_tail_only(items[last]) && ends_there && leaves_something) {
+  const bool loses_nothing = std::all_of(tail.begin(), tail.end(), [](const ScriptItem& item) {
+    return std::all_of(item.shell.commands.begin(), item.shell.commands.end(), can_go);
+  });
+  if (is_tail_only(items[last]) && ends_there && leaves_something && loses_nothing) {
     for (const ScriptItem& item : tail) {
       auto edit = subject.remove(item);
       if (!edit) {

@@ -71,7 +71,12 @@ void check_push_url(const Subject& subject, Findings& findings, const ScriptItem
                 "write `$CI_PROJECT_PATH` for the project's path"};
   if (path.ends_with(".git")) path.remove_suffix(4);
   const Span span{address->path.begin, address->path.begin + path.size()};
-  if (own && word->span.of(item.text()).find('\'') == std::string_view::npos) {
+  // A push to a branch that is named may go elsewhere on purpose; to the job's own it may not.
+  const bool names_a_branch =
+      is_git(command, "push") &&
+      command.span.of(item.text()).find("CI_WORKLOAD_REF") == std::string_view::npos &&
+      &git_words(command).back() != word;
+  if (own && !names_a_branch && word->span.of(item.text()).find('\'') == std::string_view::npos) {
     if (auto edit = subject.replace(item, span, "$CI_PROJECT_PATH")) remark.fix = {*edit};
   }
   findings.add(item, address->path.begin, std::move(remark));
@@ -114,11 +119,18 @@ std::vector<Edit> helper_fix(const Subject& subject, const ScriptItem& item,
   if (!plain || password.span.begin != address.user.begin + name.size() + 1 ||
       password.span.end + 1 != address.user.end || !subject.exports(password.name))
     return {};
-  const std::string helper = "git config --global \"credential.https://" +
-                             std::string(address.host.of(script)) +
-                             ".helper\" '!f() { echo username=" + std::string(name) +
-                             "; echo \"password=$" + password.name + "\"; }; f' && ";
-  auto before = subject.replace(item, {command.span.begin, command.span.begin}, helper);
+  const std::string setting =
+      "\"credential.https://" + std::string(address.host.of(script)) + ".helper\"";
+  const std::string helper = "'!f() { echo username=" + std::string(name) + "; echo \"password=$" +
+                             password.name + "\"; }; f'";
+  // For as long as the address would have held it: one command, or this repository.
+  const bool remote = words.front().text == "remote";
+  const auto git = program_words(command).front().span;
+  const std::string inserted =
+      remote ? "git config " + setting + " " + helper + " && "
+             : " -c " + setting.substr(0, setting.size() - 1) + "\"=" + helper;
+  const std::size_t at = remote ? command.span.begin : git.end;
+  auto before = subject.replace(item, {at, at}, inserted);
   auto without = subject.replace(item, address.user, "");
   if (!before || !without) return {};
   return {std::move(*before), std::move(*without)};

@@ -23,7 +23,7 @@ bool is_foreign(const Subject& subject, std::string_view name) {
 /// gives `-n` and `\n` a meaning.
 std::vector<Edit> quoting_fix(const Subject& subject, const ScriptItem& item,
                               const SimpleCommand& command) {
-  if (command.depth > 0) return {};
+  if (command.depth > 0 || command.words.front().text == "xargs") return {};
   const std::string_view script = item.text();
   const auto words = program_words(command);
   const auto raw_of = [script](const Word& word) { return std::string(word.span.of(script)); };
@@ -68,13 +68,13 @@ void check_quotes(const Subject& subject, Findings& findings, const ScriptItem& 
     }
   }
   if (first == nullptr) return;
-  findings.add(
-      item, first->span.begin,
-      {"unquoted-write", foreign ? Severity::error : Severity::warning,
-       "without quotes the value of " + first->name +
-           " is split at blanks and `*` in it "
-           "becomes file names: what is written is another text",
-       "write `printf '%s\\n' \"$" + first->name + "\"`", quoting_fix(subject, item, command)});
+  findings.add(item, first->span.begin,
+               {"unquoted-write", foreign ? Severity::error : Severity::warning,
+                "without quotes the value of " + first->name +
+                    " is split at blanks and `*` in it "
+                    "becomes file names: what is written is another text",
+                "write `printf '%s\\n' \"$" + first->name + "\"`",
+                foreign ? quoting_fix(subject, item, command) : std::vector<Edit>()});
 }
 
 /// Names of variables that often have the type `file`.

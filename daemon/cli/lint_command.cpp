@@ -32,28 +32,41 @@ struct Options {
   bool fix = false;
 };
 
+/// Only what lies in this repository: who wrote it may have made links to other files of the
+/// user's.
 std::vector<std::string> flows_here() {
   std::vector<std::string> files;
   std::error_code error;
+  const fs::path here = fs::current_path(error);
+  if (error || fs::canonical(flow_folder, error) != fs::canonical(here, error) / flow_folder)
+    return files;
   for (fs::directory_iterator entry(flow_folder, error), end; !error && entry != end;
        entry.increment(error)) {
     const fs::path extension = entry->path().extension();
     std::error_code unreadable;
-    if ((extension == ".yml" || extension == ".yaml") && entry->is_regular_file(unreadable))
+    if ((extension == ".yml" || extension == ".yaml") && !entry->is_symlink(unreadable) &&
+        entry->is_regular_file(unreadable))
       files.push_back(entry->path().string());
   }
   std::sort(files.begin(), files.end());
   return files;
 }
 
-/// Writes the mended bytes where the file is: behind a link, with its mode.
+/// Writes the mended bytes where the file is (behind a link that the user named), with its mode and
+/// its owner.
 Result<void> write_back(const std::string& file, const std::string& bytes) {
   std::error_code error;
   const fs::path path = fs::canonical(file, error);
   struct stat status {};
   if (error || ::stat(path.c_str(), &status) != 0)
     return Error{ErrorCode::not_found, "cannot write " + file + ": it is gone"};
-  return replace_file(path, bytes, status.st_mode & 07777);
+  FR_CHECK(replace_file(path, bytes, status.st_mode & 07777));
+  struct stat written {};
+  const bool kept = ::stat(path.c_str(), &written) == 0 && written.st_uid == status.st_uid &&
+                    written.st_gid == status.st_gid;
+  if (!kept && ::chown(path.c_str(), status.st_uid, status.st_gid) != 0)
+    return errno_error("cannot give " + file + " back to its owner");
+  return {};
 }
 
 Result<lint::FileReport> lint_file(const Options& options, const std::string& file) {

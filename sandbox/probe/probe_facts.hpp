@@ -13,6 +13,7 @@ inline constexpr const char* secret_name =
 inline constexpr const char* pid_namespace =
     "PROBE_PID_NAMESPACE";                                   ///< the runner's, as readlink(2)
 inline constexpr const char* queue_key = "PROBE_QUEUE_KEY";  ///< of a System V queue
+inline constexpr const char* has_proxy = "PROBE_HAS_PROXY";  ///< one listens in the sandbox
 inline constexpr const char* memory_bytes = "PROBE_MEMORY";  ///< the limits that hold
 inline constexpr const char* tasks = "PROBE_TASKS";
 inline constexpr const char* file_bytes = "PROBE_FILE_BYTES";

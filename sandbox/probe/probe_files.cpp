@@ -79,6 +79,7 @@ Outcome leaked_descriptors() {
 
 Outcome opens(const char* path, int flags) {
   const int fd = ::open(path, flags | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return not_run(std::string(path) + " is not there");
   const auto outcome = judge(fd, "open");
   if (fd >= 0) ::close(fd);
   return outcome;

@@ -57,15 +57,18 @@ Outcome pids_limit() {
 Outcome memory_limit() {
   const auto limit = number(probe_facts::memory_bytes);
   if (limit < 0) return missing(probe_facts::memory_bytes);
-  return in_child("use of more memory", [limit] {
-    const auto size = static_cast<std::size_t>(limit) + (limit / 4);
-    void* memory =
-        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return -1L;
-    auto* bytes = static_cast<volatile char*>(memory);
-    for (std::size_t at = 0; at < size; at += 4096) bytes[at] = 1;
-    return 0L;
-  });
+  return in_child(
+      "use of more memory",
+      [limit] {
+        const auto size = static_cast<std::size_t>(limit) + (limit / 4);
+        void* memory =
+            ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) return -1L;
+        auto* bytes = static_cast<volatile char*>(memory);
+        for (std::size_t at = 0; at < size; at += 4096) bytes[at] = 1;
+        return 0L;
+      },
+      SIGKILL);
 }
 
 Outcome file_size() {
@@ -98,6 +101,9 @@ Outcome disk_limit() {
     const int code = errno;
     if (fd >= 0) ::close(fd);
     errno = code;
+    // A disk that is really full is what the limit is there to prevent.
+    if (wrote != static_cast<ssize_t>(data.size()) && errno != EDQUOT)
+      return not_run(std::string("write: ") + std::strerror(errno));
     if (wrote != static_cast<ssize_t>(data.size())) return judge(-1, "write");
   }
   ::sleep(10);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string_view>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "sandbox/probe/probe_facts.hpp"
 #include "sandbox/probe/probe_outcome.hpp"
@@ -51,7 +52,12 @@ constexpr Attempt attempts[] = {
     {"perf_event", make_perf_event},
     {"file_handle", open_by_handle},
     {"core_pattern", [] { return opens("/proc/sys/kernel/core_pattern", O_WRONLY); }},
-    {"sysrq", [] { return opens("/proc/sysrq-trigger", O_WRONLY); }},
+    {"sysrq",
+     [] {
+       // Many kernels are built without.
+       if (::access("/proc/sysrq-trigger", F_OK) != 0) return closed("this kernel has none");
+       return opens("/proc/sysrq-trigger", O_WRONLY);
+     }},
     {"proc_writes",
      [] { return opens("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY); }},
     {"sys_writes", [] { return opens("/sys/class/net/lo/tx_queue_len", O_WRONLY); }},

@@ -100,11 +100,12 @@ std::string name_servers() {
 Outcome read_status(int fd) {
   pollfd wait{fd, POLLIN, 0};
   char answer[16] = {};
-  if (::poll(&wait, 1, 10 * answer_ms) <= 0) return closed("the proxy gave no answer");
+  if (::poll(&wait, 1, 10 * answer_ms) <= 0) return not_run("the proxy gave no answer");
   const auto got = ::recv(fd, answer, 12, MSG_WAITALL);
-  if (got < 12) return closed("the proxy closed the connection");
+  if (got < 12) return not_run("the proxy closed the connection");
   if (answer[9] == '2') return open_hole("the proxy connected");
-  return closed(std::string("the proxy answered ") + (answer + 9));
+  const std::string said = std::string("the proxy answered ") + (answer + 9);
+  return std::strcmp(answer + 9, "403") == 0 ? closed(said) : not_run(said);
 }
 
 }  // namespace
@@ -167,7 +168,9 @@ Outcome ask_proxy(const char* host) {
   if (fd < 0) return judge(fd, "socket");
   auto outcome = closed("");
   if (::connect(fd, proxy.get(), proxy.size) != 0) {
-    outcome = judge(-1, "connect to the proxy");
+    // Where there is a proxy, one that is not there refuses nothing.
+    outcome = fact(probe_facts::has_proxy) == nullptr ? judge(-1, "connect to the proxy")
+                                                      : not_run("the proxy cannot be reached");
   } else {
     const std::string target = std::string(host) + ":" + port;
     const std::string request = "CONNECT " + target + " HTTP/1.1\r\nHost: " + target + "\r\n\r\n";

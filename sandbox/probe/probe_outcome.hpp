@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -25,10 +26,14 @@ inline Outcome judge(long value, const char* call) {
   return closed(std::string(call) + ": " + std::strerror(errno));
 }
 
+/// Exit code of an attempt's child that could not even try.
+inline constexpr int could_not_try = 254;
+
 /// Does the attempt in a child, so that what succeeds cannot spoil the probes after it. A negative
-/// value means refused, by errno.
+/// value means refused, by errno. `kill_closes`: the signal by which the way is closed, if it is by
+/// one; seccomp's counts always.
 template <class Attempt>
-Outcome in_child(const char* call, Attempt attempt) {
+Outcome in_child(const char* call, Attempt attempt, int kill_closes = SIGSYS) {
   const pid_t child = ::fork();
   if (child < 0) return not_run(std::string("fork: ") + std::strerror(errno));
   if (child == 0) {
@@ -37,8 +42,12 @@ Outcome in_child(const char* call, Attempt attempt) {
   }
   int status = 0;
   if (::waitpid(child, &status, 0) != child) return not_run("waitpid failed");
-  if (WIFSIGNALED(status))
-    return closed(std::string(call) + ": killed by signal " + std::to_string(WTERMSIG(status)));
+  if (WIFSIGNALED(status)) {
+    const int signal = WTERMSIG(status);
+    const std::string what = std::string(call) + ": killed by signal " + std::to_string(signal);
+    return signal == SIGSYS || signal == kill_closes ? closed(what) : not_run(what);
+  }
+  if (WEXITSTATUS(status) == could_not_try) return not_run(std::string(call) + ": not started");
   errno = WEXITSTATUS(status);
   return judge(errno == 0 ? 0 : -1, call);
 }

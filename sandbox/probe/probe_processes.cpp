@@ -46,10 +46,10 @@ std::string copy_of_self(const char* name) {
 /// Starts the copy as an ordinary user; its exit code is an errno, 0 when it has gained.
 Outcome start_as_ordinary_user(const std::string& path, const char* mode) {
   return in_child("the started program", [&] {
-    if (::setresgid(ordinary_user, ordinary_user, ordinary_user) != 0 ||
-        ::setresuid(ordinary_user, ordinary_user, ordinary_user) != 0)
-      return -1L;
-    ::execl(path.c_str(), path.c_str(), mode, nullptr);
+    if (::setresgid(ordinary_user, ordinary_user, ordinary_user) == 0 &&
+        ::setresuid(ordinary_user, ordinary_user, ordinary_user) == 0)
+      ::execl(path.c_str(), path.c_str(), mode, nullptr);
+    ::_exit(could_not_try);
     return -1L;
   });
 }
