@@ -20,7 +20,7 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 /// What somebody wrote, for a message: bounded, one line, printable.
-std::string shown(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "'";
   for (const char c : text.substr(0, max_shown_bytes)) out += c >= 0x20 && c < 0x7f ? c : '?';
   if (text.size() > max_shown_bytes) out += "...";
@@ -44,21 +44,22 @@ Result<void> check_name(std::string_view name) {
   for (std::string_view rest = name;;) {
     const std::size_t end = std::min(rest.find('.'), rest.size());
     label = rest.substr(0, end);
-    if (label.empty()) return invalid("the host name " + shown(name) + " has an empty label");
+    if (label.empty()) return invalid("the host name " + in_quotes(name) + " has an empty label");
     if (label.size() > max_label_bytes)
-      return invalid("the host name " + shown(name) + " has a label longer than 63 bytes");
+      return invalid("the host name " + in_quotes(name) + " has a label longer than 63 bytes");
     if (label.front() == '-' || label.back() == '-')
-      return invalid("the host name " + shown(name) + " has a label that begins or ends with '-'");
+      return invalid("the host name " + in_quotes(name) +
+                     " has a label that begins or ends with '-'");
     for (const char c : label) {
       if (is_digit(c) || (c >= 'a' && c <= 'z') || c == '-' || c == '_') continue;
-      return invalid("the host name " + shown(name) +
+      return invalid("the host name " + in_quotes(name) +
                      " holds a character other than letters, digits, '-', '_' and '.'");
     }
     if (end == rest.size()) break;
     rest.remove_prefix(end + 1);
   }
   if (is_number(label))
-    return invalid(shown(name) +
+    return invalid(in_quotes(name) +
                    " is an unusual spelling of an address; write four decimal numbers without "
                    "leading zeros, as in 192.0.2.1");
   return {};
@@ -112,7 +113,7 @@ Result<std::uint16_t> parse_port(std::string_view text, std::string_view entry) 
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (error != std::errc() || end != text.data() + text.size() || text.front() == '0' ||
       port > 65535)
-    return invalid(shown(entry) +
+    return invalid(in_quotes(entry) +
                    " has no port from 1 to 65535 (or '*' for any), as in example.com:443");
   return static_cast<std::uint16_t>(port);
 }
@@ -121,19 +122,21 @@ Result<NetworkRule> parse_block(std::string_view host, std::string_view prefix,
                                 std::string_view entry) {
   const auto address = literal_address(host);
   if (!address || (address->is_v6() && address->to_v6().scope_id() != 0))
-    return invalid(shown(entry) + " has a path; write host:port, or a block as in 10.0.0.0/8:443");
+    return invalid(in_quotes(entry) +
+                   " has a path; write host:port, or a block as in 10.0.0.0/8:443");
   unsigned bits = 0;
   const auto [end, error] = std::from_chars(prefix.data(), prefix.data() + prefix.size(), bits);
   if (prefix.empty() || error != std::errc() || end != prefix.data() + prefix.size() ||
       bits > bits_of(*address).count)
-    return invalid(shown(entry) + " has no valid block size, as in 10.0.0.0/8:443");
+    return invalid(in_quotes(entry) + " has no valid block size, as in 10.0.0.0/8:443");
   ip::address first = unmapped(*address);
   if (first.is_v4() && address->is_v6()) {
-    if (bits < 96) return invalid(shown(entry) + " is larger than the block of mapped addresses");
+    if (bits < 96)
+      return invalid(in_quotes(entry) + " is larger than the block of mapped addresses");
     bits -= 96;
   }
   if (has_host_bits(bits_of(first), bits))
-    return invalid(shown(entry) +
+    return invalid(in_quotes(entry) +
                    " names an address in the middle of its block; write the block's "
                    "first address, as in 10.0.0.0/8:443");
   NetworkRule rule;
@@ -151,13 +154,13 @@ Result<NetworkRule> parse_host(std::string_view host, std::string_view entry) {
     host.remove_prefix(2);
   }
   if (host.find('*') != std::string_view::npos)
-    return invalid(shown(entry) +
+    return invalid(in_quotes(entry) +
                    " has a '*' that is not the first label before a domain; write "
                    "*.example.com:443");
   auto canonical = canonical_host(host);
-  if (!canonical) return invalid(shown(entry) + ": " + canonical.error().message);
+  if (!canonical) return invalid(in_quotes(entry) + ": " + canonical.error().message);
   if (rule.wildcard && literal_address(*canonical))
-    return invalid(shown(entry) +
+    return invalid(in_quotes(entry) +
                    " has a '*' before an address; write a block, as in "
                    "10.0.0.0/8:443");
   rule.host = std::move(*canonical);
@@ -169,23 +172,23 @@ Result<std::pair<std::string, std::string_view>> split(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (!text.starts_with('[')) {
     if (colon == std::string_view::npos || colon == 0)
-      return invalid(shown(text) + " has no port; write " +
+      return invalid(in_quotes(text) + " has no port; write " +
                      (text.empty() || colon == 0 ? "example.com:443" : std::string(text) + ":443") +
                      ", or :* for any");
     const std::string_view host = text.substr(0, colon);
     if (host.find(':') != std::string_view::npos)
-      return invalid(shown(text) +
+      return invalid(in_quotes(text) +
                      " has an IPv6 address without brackets or without port; write "
                      "[2001:db8::1]:443");
     return std::pair(std::string(host), text.substr(colon + 1));
   }
   const std::size_t close = text.find(']');
   if (close == std::string_view::npos || colon < close)
-    return invalid(shown(text) + " has no port; write [2001:db8::1]:443");
+    return invalid(in_quotes(text) + " has no port; write [2001:db8::1]:443");
   const std::string_view inside = text.substr(1, close - 1);
   const std::string_view between = text.substr(close + 1, colon - close - 1);
   if (inside.find(':') == std::string_view::npos || (!between.empty() && between.front() != '/'))
-    return invalid(shown(text) + " is not an IPv6 entry; write [2001:db8::1]:443");
+    return invalid(in_quotes(text) + " is not an IPv6 entry; write [2001:db8::1]:443");
   return std::pair(std::string(inside) + std::string(between), text.substr(colon + 1));
 }
 
@@ -195,19 +198,19 @@ Result<std::string> canonical_host(std::string_view text) {
   if (text.empty()) return invalid("the host is empty");
   if (text.size() > max_name_bytes + 1) return invalid("the host name is longer than 253 bytes");
   for (const char c : text) {
-    if (c == '%') return invalid("the host " + shown(text) + " holds a percent sign");
+    if (c == '%') return invalid("the host " + in_quotes(text) + " holds a percent sign");
     if (c <= 0x20 || c >= 0x7f)
-      return invalid("the host " + shown(text) +
+      return invalid("the host " + in_quotes(text) +
                      " holds a byte that is not printable ASCII; write the xn-- form of a name");
   }
   const bool brackets = text.front() == '[';
   if (brackets && (text.size() < 2 || text.back() != ']'))
-    return invalid("the host " + shown(text) + " has an open bracket");
+    return invalid("the host " + in_quotes(text) + " has an open bracket");
   if (brackets || text.find(':') != std::string_view::npos) {
     const std::string_view inside = brackets ? text.substr(1, text.size() - 2) : text;
     boost::system::error_code error;
     const auto address = ip::make_address_v6(inside, error);
-    if (error) return invalid("the host " + shown(text) + " is no IPv6 address");
+    if (error) return invalid("the host " + in_quotes(text) + " is no IPv6 address");
     return unmapped(address).to_string();
   }
   std::string host(text);
@@ -220,13 +223,14 @@ Result<std::string> canonical_host(std::string_view text) {
 
 Result<NetworkRule> parse_network_rule(std::string_view text, std::string_view origin) {
   if (text.find("://") != std::string_view::npos)
-    return invalid(shown(text) + " is a URL; write the host and its port, as in example.com:443");
+    return invalid(in_quotes(text) +
+                   " is a URL; write the host and its port, as in example.com:443");
   if (text.find('@') != std::string_view::npos)
-    return invalid(shown(text) + " names a user; write the host and its port only");
+    return invalid(in_quotes(text) + " names a user; write the host and its port only");
   FR_TRY(const auto parts, split(text));
   FR_TRY(NetworkRule rule, parse_host(parts.first, text));
   if (parts.second.empty())
-    return invalid(shown(text) + " has no port; write example.com:443, or :* for any");
+    return invalid(in_quotes(text) + " has no port; write example.com:443, or :* for any");
   FR_TRY(rule.port, parse_port(parts.second, text));
   rule.origin = std::string(origin);
   return rule;

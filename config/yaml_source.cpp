@@ -6,7 +6,6 @@
 namespace flow_runner {
 namespace {
 
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 // Indentation that is written out (`|2`) is relative to something the scalar does not show: a few
 // are tried.
 constexpr std::size_t max_tried_indent = 40;

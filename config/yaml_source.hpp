@@ -13,6 +13,9 @@
 
 namespace flow_runner {
 
+/// May stand in front of a file, and is none of its text.
+inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
 /// A file's bytes as lines.
 class SourceLines {
  public:

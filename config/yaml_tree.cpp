@@ -12,11 +12,10 @@
 
 #include "config/quoted_path.hpp"
 #include "config/text_check.hpp"
+#include "config/yaml_source.hpp"
 
 namespace flow_runner {
 namespace {
-
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 struct Place {
   int line = 0;

@@ -22,7 +22,7 @@ constexpr int max_links = 40;
 constexpr int max_steps = 1024;
 
 /// The path as it may stand in a message: the image's author wrote it.
-std::string shown(std::string_view path) {
+std::string shown_path(std::string_view path) {
   std::string out(path.substr(0, 200));
   for (char& c : out)
     if (c < ' ' || c > '~') c = '?';
@@ -105,7 +105,7 @@ Result<ImageFiles::Child> ImageFiles::child(const std::vector<Level>& parents,
     const Descriptor entry = open_in_layer(layers_[index], found.relative, O_PATH);
     if (!entry) {
       if (errno == ENOENT || errno == ENAMETOOLONG) continue;
-      return errno_error("cannot look at /" + shown(found.relative) + " in an image layer");
+      return errno_error("cannot look at /" + shown_path(found.relative) + " in an image layer");
     }
     struct stat status {};
     if (::fstat(entry.get(), &status) != 0) return errno_error("cannot stat a file of the image");
@@ -124,7 +124,7 @@ Result<ImageFiles::Child> ImageFiles::child(const std::vector<Level>& parents,
     if (is_opaque(entry.get())) break;
   }
   if (found.layers.empty())
-    return Error{ErrorCode::not_found, "the image has no /" + shown(found.relative)};
+    return Error{ErrorCode::not_found, "the image has no /" + shown_path(found.relative)};
   return found;
 }
 
@@ -144,10 +144,10 @@ Result<ImageFile> ImageFiles::lookup(std::string_view path) const {
     pending.pop_front();
     if (step >= max_steps)
       return Error{ErrorCode::invalid_input,
-                   "a path in the image needs more than 1024 steps: " + shown(path)};
+                   "a path in the image needs more than 1024 steps: " + shown_path(path)};
     if (last)
       return Error{ErrorCode::not_found,
-                   "the image has no " + shown(path) + ": a part of it is no folder"};
+                   "the image has no " + shown_path(path) + ": a part of it is no folder"};
     if (name == "..") {
       if (levels.size() > 1) levels.pop_back();
       continue;
@@ -155,7 +155,8 @@ Result<ImageFile> ImageFiles::lookup(std::string_view path) const {
     FR_TRY(Child next, child(levels, name));
     if (S_ISLNK(next.mode)) {
       if (++links > max_links)
-        return Error{ErrorCode::invalid_input, "more than 40 links in the image at " + shown(path)};
+        return Error{ErrorCode::invalid_input,
+                     "more than 40 links in the image at " + shown_path(path)};
       if (next.link.starts_with('/')) levels.resize(1);
       push_front_parts(pending, next.link);
     } else if (S_ISDIR(next.mode)) {
@@ -184,7 +185,7 @@ Result<ImageFile> ImageFiles::lookup(std::string_view path) const {
 
 Result<std::string> ImageFiles::read(std::string_view path, std::size_t max_bytes) const {
   FR_TRY(const ImageFile found, lookup(path));
-  const std::string name = shown(path) + " in the image";
+  const std::string name = shown_path(path) + " in the image";
   if (found.type != ImageFileType::file)
     return Error{ErrorCode::invalid_input, name + " is not a regular file"};
   // The layer is the part of host_path before the path inside the image.

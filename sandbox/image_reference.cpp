@@ -19,7 +19,7 @@ bool is_alnum(char c) { return is_lower(c) || is_upper(c) || is_digit(c); }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
 
 /// The reference as it may stand in a message: the flow's author wrote it.
-std::string shown(std::string_view text) {
+std::string shown_reference(std::string_view text) {
   std::string out(text.substr(0, 120));
   for (char& c : out)
     if (c < ' ' || c > '~') c = '?';
@@ -28,7 +28,7 @@ std::string shown(std::string_view text) {
 }
 
 Error wrong(std::string_view text, std::string_view why) {
-  return {ErrorCode::invalid_input, "image '" + shown(text) + "': " + std::string(why)};
+  return {ErrorCode::invalid_input, "image '" + shown_reference(text) + "': " + std::string(why)};
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -68,7 +68,7 @@ Result<void> check_registry(std::string_view text, std::string_view registry) {
   const std::size_t bracket = registry.rfind(']');
   const std::size_t colon = registry.find(':', bracket == std::string_view::npos ? 0 : bracket);
   if (!valid_host(registry.substr(0, colon)))
-    return wrong(text, "the registry '" + shown(registry) + "' is not a host name");
+    return wrong(text, "the registry '" + shown_reference(registry) + "' is not a host name");
   if (colon != std::string_view::npos && !valid_port(registry.substr(colon + 1)))
     return wrong(text, "the registry's port must be a number from 1 to 65535");
   return {};
@@ -94,9 +94,9 @@ Result<void> check_repository(std::string_view text, std::string_view repository
   for (const std::string_view part : split(repository, '/')) {
     if (part.empty()) return wrong(text, "an empty part in the name");
     if (std::ranges::any_of(part, is_upper))
-      return wrong(text, "the name must be lower case ('" + shown(part) + "')");
+      return wrong(text, "the name must be lower case ('" + shown_reference(part) + "')");
     if (!valid_path_component(part))
-      return wrong(text, "'" + shown(part) +
+      return wrong(text, "'" + shown_reference(part) +
                              "' is not valid in a name: lower-case letters and digits, joined by "
                              "one of . _ __ -");
   }
@@ -110,7 +110,8 @@ Result<void> check_tag(std::string_view text, std::string_view tag) {
     return wrong(text, "the tag must begin with a letter, a digit or _");
   if (!std::ranges::all_of(tag,
                            [](char c) { return is_alnum(c) || c == '_' || c == '.' || c == '-'; }))
-    return wrong(text, "the tag '" + shown(tag) + "' may hold letters, digits and _ . - only");
+    return wrong(text,
+                 "the tag '" + shown_reference(tag) + "' may hold letters, digits and _ . - only");
   return {};
 }
 

@@ -26,7 +26,7 @@ bool is_number(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-std::string shown(std::string_view text) {
+std::string shown_word(std::string_view text) {
   std::string out(text.substr(0, 64));
   for (char& c : out)
     if (c < ' ' || c > '~') c = '?';
@@ -95,7 +95,7 @@ Result<std::uint32_t> find_group(std::string_view groups, std::string_view wante
   if (!found && is_number(wanted)) found = parse_id(wanted);
   if (!found)
     return Error{ErrorCode::invalid_input,
-                 "the image's group '" + shown(wanted) +
+                 "the image's group '" + shown_word(wanted) +
                      "' is neither in its /etc/group nor an id up to 65535"};
   return *found;
 }
@@ -130,7 +130,7 @@ Result<ImageUser> resolve_user(const std::vector<std::filesystem::path>& layers,
   if (!uid) uid = number;
   if (!uid)
     return Error{ErrorCode::invalid_input,
-                 "the image's user '" + shown(wanted) +
+                 "the image's user '" + shown_word(wanted) +
                      "' is neither in its /etc/passwd nor an id up to 65535"};
   result.uid = *uid;
   if (name.empty() && result.uid == 0) result.home = "/root";

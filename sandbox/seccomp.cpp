@@ -9,7 +9,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array allowed = std::to_array<std::string_view>({
+constexpr std::array allowed_calls = std::to_array<std::string_view>({
     "_llseek",
     "_newselect",
     "accept",
@@ -363,7 +363,7 @@ constexpr std::array allowed = std::to_array<std::string_view>({
 });
 
 /// Known, and refused with EPERM: the caller is told that it may not, not that it does not exist.
-constexpr std::array refused = std::to_array<std::string_view>({
+constexpr std::array refused_calls = std::to_array<std::string_view>({
     "acct",
     "add_key",
     "adjtimex",
@@ -468,8 +468,8 @@ const char* native_architecture() {
 
 json seccomp_profile(NestedNamespaces nested) {
   json rules = json::array();
-  rules.push_back(rule(json(allowed), "SCMP_ACT_ALLOW"));
-  rules.push_back(refusal(json(refused), EPERM));
+  rules.push_back(rule(json(allowed_calls), "SCMP_ACT_ALLOW"));
+  rules.push_back(refusal(json(refused_calls), EPERM));
   if (nested == NestedNamespaces::allow) {
     rules.push_back(rule(json(nesting), "SCMP_ACT_ALLOW"));
     rules.push_back(rule({"clone"}, "SCMP_ACT_ALLOW"));
