@@ -14,6 +14,7 @@
 #include "daemon/cli/exec_command.hpp"
 #include "daemon/cli/exec_options.hpp"
 #include "daemon/cli/image_command.hpp"
+#include "daemon/cli/init_command.hpp"
 #include "daemon/cli/job_commands.hpp"
 #include "daemon/cli/usage.hpp"
 #include "executor/executor_process.hpp"
@@ -32,7 +33,9 @@ struct Commands {
   ApplyArguments apply;
   PublishArguments publish;
   PruneArguments prune;
+  InitArguments init;
   std::function<int()> chosen;
+  bool sandboxed = true;  ///< false: the chosen command needs neither root nor a namespace
 };
 
 void add_state_option(CLI::App& app, std::string& state_dir) {
@@ -135,6 +138,12 @@ int run_command(int argc, char** argv) {
   auto* exec = app.add_subcommand("exec", "Run a flow here; a dry run unless --push");
   add_exec_options(*exec, commands.exec);
   exec->callback([&] { commands.chosen = [&] { return exec_command(commands.exec); }; });
+  auto* init = app.add_subcommand("init", "Write a flow for an agent into the repository");
+  add_init_options(*init, commands.init);
+  init->callback([&] {
+    commands.sandboxed = false;
+    commands.chosen = [&] { return init_command(commands.init); };
+  });
   add_job_commands(app, commands);
   add_image_command(app, commands.chosen);
   try {
@@ -147,8 +156,10 @@ int run_command(int argc, char** argv) {
     return usage_error(app, error);
   }
   // Once the command line is known to be right, and before anything is read or made.
-  if (const auto entered = enter_user_namespace(argv); !entered)
-    return print_error(entered.error());
+  if (commands.sandboxed) {
+    if (const auto entered = enter_user_namespace(argv); !entered)
+      return print_error(entered.error());
+  }
   return commands.chosen();
 }
 
