@@ -106,11 +106,6 @@ bool skipped() {
   return true;
 }
 
-void load_node() {
-  static const auto loaded = e2e::shared_state().load_image("debian-node");
-  REQUIRE_MESSAGE(loaded.has_value(), (loaded ? "" : loaded.error().message));
-}
-
 std::string flow_text(const std::string& name) {
   return fixtures::slurp(fixtures::source_root() / "config/flows" / (name + ".yaml"));
 }
@@ -169,8 +164,8 @@ void check_branch(const fixtures::GitRepository& pushed, const std::string& base
 
 void run_agent(const Agent& agent) {
   if (skipped()) return;
+  e2e::shared_state({"debian-node"});
   ExecFixture test;
-  load_node();
   fixtures::write_file(
       test.flow_file(),
       flow_text(agent.flow) + "  - git ls-remote https://denied.example.com/x.git || true\n");
@@ -262,8 +257,8 @@ TEST_CASE("agents: Gemini CLI gets the whole task by our flow, and its work is p
 }
 
 TEST_CASE("agents: Amazon Q gets the whole task by our flow, with keys from a secret store") {
+  e2e::shared_state({"debian-node"});
   ExecFixture test;
-  load_node();
   // Put where the image's own programs are, before the flow's first command.
   const json setup = {"install -m 755 /dev/stdin /usr/local/bin/aws <<'PROGRAM'\n" +
                           std::string(stand_in_aws) + "PROGRAM",

@@ -32,7 +32,7 @@ void SecretWatch::run(const std::stop_token& stop) {
   std::mutex mutex;
   std::unique_lock lock(mutex);
   std::condition_variable_any never;
-  const auto interval = std::chrono::milliseconds(20);
+  const auto interval = std::chrono::milliseconds(50);
   while (!never.wait_for(lock, stop, interval, [&] { return stop.stop_requested(); })) look();
 }
 
