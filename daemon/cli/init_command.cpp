@@ -105,7 +105,7 @@ std::string guide(const FlowNotes& notes, const std::string& file) {
     options += " --network-allow " + entry;
     if (entry == "registries") registry = registry_advice.substr(1);
   }
-  return "Wrote " + file + ": " + notes.title + ".\n\n" + notes.variables +
+  return "The flow for " + notes.title + " is in " + file + ".\n\n" + notes.variables +
          std::string(variable_advice) + "  flow-runner lint " + file + "\n  flow-runner exec " +
          file + " --input 'Say hello in the README'" + options + "\n" + std::string(secret_advice) +
          registry;

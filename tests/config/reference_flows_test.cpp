@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "config/flow_file.hpp"
+#include "config/job.hpp"
 #include "config/network_presets.hpp"
 #include "config/variables.hpp"
 
@@ -39,6 +40,10 @@ TEST_CASE("reference flows: the comment names every variable that the flow takes
     std::sort(named.begin(), named.end());
     std::sort(taken.begin(), taken.end());
     CHECK(named == taken);
+    // Or every job would warn of what it need not have.
+    Job job;
+    job.flow = *parsed.flow;
+    CHECK(resolve_variables(job).warnings.size() == notes.required.size());
     for (const auto& entry : notes.network)
       CHECK((is_network_preset(entry) || parse_network_rule(entry, "test").has_value()));
     CHECK(std::find(notes.network.begin(), notes.network.end(), "agents") != notes.network.end());

@@ -162,6 +162,41 @@ void check_branch(const fixtures::GitRepository& pushed, const std::string& base
   CHECK(pushed.git({"diff", "--name-only", base, "workloads/test"}) == "greeting.txt\nnotes.txt");
 }
 
+/// How `exec` is started for the agent.
+struct Start {
+  std::vector<std::string> arguments, environment;
+};
+
+Start start_of(const Agent& agent, const fs::path& folder, const fixtures::GitServer& server,
+               const fixtures::Provider& provider) {
+  // Two authorities: the git server's, and those behind the registry as this host sees it.
+  std::string authorities = fixtures::slurp(server.ca_file());
+  if (const auto bundle = e2e::trusted_bundle(); !bundle.empty())
+    authorities += fixtures::slurp(bundle);
+  fixtures::write_file(folder / "ca.pem", authorities);
+
+  Start start{.arguments = task_options(folder),
+              .environment = {"GITLAB_TOKEN=" + server.push_token(),
+                              std::string(agent.key_variable) + "=" + agent.key}};
+  const auto add = [&](const char* option, std::string value) {
+    start.arguments.emplace_back(option);
+    start.arguments.push_back(std::move(value));
+  };
+  add("--repo", server.url(project));
+  add("--network-allow", "registries");
+  add("--network-allow", provider.url().substr(std::string("http://").size()));
+  add("--ca-file", folder / "ca.pem");
+  add("--secret", "GITLAB_TOKEN");
+  add("--secret", agent.key_variable);
+  add("--var", agent.url_variable + ("=" + provider.url()) + agent.url_path);
+  for (const auto& variable : agent.variables) add("--var", variable);
+  if (const auto address = e2e::npm_registry(); !address.empty()) {
+    add("--var", "NPM_CONFIG_REGISTRY=" + address);
+    start.environment.push_back("NPM_CONFIG_REGISTRY=" + address);
+  }
+  return start;
+}
+
 void run_agent(const Agent& agent) {
   if (skipped()) return;
   e2e::shared_state({"debian-node"});
@@ -179,31 +214,10 @@ void run_agent(const Agent& agent) {
                                  .key = agent.key,
                                  .record = test.folder() / "requests"});
   REQUIRE_MESSAGE(provider.has_value(), (provider ? "" : provider.error().message));
-  // Two authorities: the git server's, and those behind the registry as this host sees it.
-  std::string authorities = fixtures::slurp(server->ca_file());
-  if (const auto bundle = e2e::trusted_bundle(); !bundle.empty())
-    authorities += fixtures::slurp(bundle);
-  fixtures::write_file(test.folder() / "ca.pem", authorities);
 
-  auto arguments = task_options(test.folder());
-  for (const std::string& word :
-       {std::string("--repo"), server->url(project), std::string("--network-allow"),
-        std::string("registries"), std::string("--network-allow"),
-        provider->url().substr(std::string("http://").size()), std::string("--ca-file"),
-        (test.folder() / "ca.pem").string(), std::string("--secret"), std::string("GITLAB_TOKEN"),
-        std::string("--secret"), std::string(agent.key_variable), std::string("--var"),
-        agent.url_variable + ("=" + provider->url()) + agent.url_path})
-    arguments.push_back(word);
-  for (const auto& variable : agent.variables)
-    arguments.insert(arguments.end(), {"--var", variable});
-  std::vector<std::string> environment = {"GITLAB_TOKEN=" + server->push_token(),
-                                          std::string(agent.key_variable) + "=" + agent.key};
-  if (const auto address = e2e::npm_registry(); !address.empty()) {
-    arguments.insert(arguments.end(), {"--var", "NPM_CONFIG_REGISTRY=" + address});
-    environment.push_back("NPM_CONFIG_REGISTRY=" + address);
-  }
+  const auto start = start_of(agent, test.folder(), *server, *provider);
   e2e::SecretWatch watch({agent.key, server->push_token()});
-  const auto ran = test.exec(std::move(arguments), std::move(environment));
+  const auto ran = test.exec(start.arguments, start.environment);
   REQUIRE_MESSAGE(ran.exit_code == 0, ran.log);
   watch.check(ran, agent.program);
   MESSAGE(std::string(agent.flow) << ": " << ran.result["timings"].dump());
