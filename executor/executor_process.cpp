@@ -11,7 +11,6 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,7 +27,7 @@
 #include "sandbox/capabilities.hpp"
 #include "sandbox/descriptor.hpp"
 #include "sandbox/mount.hpp"
-#include "sandbox/rootless.hpp"
+#include "sandbox/scratch.hpp"
 
 namespace flow_runner {
 namespace {
@@ -68,22 +67,6 @@ int held_pipe_write = -1;  // written by the signal handler: async-signal-safe, 
 void forward_stop(int) {
   const char request = static_cast<char>(ChannelRequest::cancel);
   [[maybe_unused]] const auto written = ::write(held_pipe_write, &request, 1);
-}
-
-/// Where the private tmpfs is mounted: a folder that every user can reach, the job's among them.
-Result<std::filesystem::path> scratch_folder() {
-  const std::filesystem::path folder = "/run/flow-runner";
-  if (::mkdir(folder.c_str(), 0711) == 0 || errno == EEXIST) return folder;
-  if (!is_rootless()) return errno_error("cannot make " + folder.string());
-  // An empty one hides nothing that the job needs.
-  for (const char* candidate : {"/mnt", "/media", "/srv", "/opt"}) {
-    std::error_code error;
-    if (std::filesystem::is_empty(candidate, error) && !error) return candidate;
-  }
-  return Error{ErrorCode::denied,
-               "a job without root needs an empty folder to work in, in its own view of the file "
-               "system only; as root: mkdir " +
-                   folder.string()};
 }
 
 /// Reads single-byte requests and hands them to the cancellation; the end of the stream is told

@@ -122,17 +122,27 @@ struct DiskLimit::State {
     walk.emplace(std::move(*opened));
     deleted.emplace(walk->device());
     begun_free = free;
-    begun_at = Clock::now();
+    walked = {};
     return true;
+  }
+
+  /// Goes on with the walk whose turn it is. Its time is that of the steps: what lies between them
+  /// is pauses, and whatever else the machine does.
+  WalkState walk_on() {
+    const auto start = Clock::now();
+    const auto state = tree_done ? deleted->step(step_budget) : walk->step(step_budget);
+    walked += Clock::now() - start;
+    return state;
   }
 
   /// One piece of the measure; true: it is over.
   bool step(const Free& free) {
-    if (!tree_done) {
-      const auto state = walk->step(step_budget);
+    const bool in_tree = !tree_done;
+    const auto state = walk_on();
+    if (in_tree) {
       if (state == WalkState::disturbed) return start_over();
       tree_done = state == WalkState::done;
-    } else if (deleted->step(step_budget) == WalkState::done) {
+    } else if (state == WalkState::done) {
       conclude();
       if (!check_limit() && below_floor(used, free.bytes, spec.free_floor))
         exhausted(DiskShortage::floor, free.bytes, spec.free_floor);
@@ -159,7 +169,7 @@ struct DiskLimit::State {
     entries = walk->count().entries;
     measured_free = begun_free;
     measured_at = Clock::now();
-    last_walk = measured_at - begun_at;
+    last_walk = walked;
     disturbed = 0;
     tree_done = false;
     walk.reset();
@@ -185,7 +195,7 @@ struct DiskLimit::State {
   bool tree_done = false;
   int disturbed = 0;
   Free begun_free;
-  Clock::time_point begun_at;
+  Clock::duration walked{};
 
   std::uint64_t used = 0;
   std::uint64_t entries = 0;

@@ -10,6 +10,7 @@
 
 #include "config/flow.hpp"
 #include "sandbox/id_map.hpp"
+#include "sandbox/sandbox_layer.hpp"
 #include "sandbox/seccomp.hpp"
 
 namespace flow_runner {
@@ -39,6 +40,9 @@ struct BundleSpec {
   std::uint64_t shm_bytes = 64ULL << 20;
   std::filesystem::path cgroup_path;  ///< only for runtimes that insist on one
   NestedNamespaces nested = NestedNamespaces::deny;
+  /// Layers that the container goes without: only for showing what each of them holds back. No job
+  /// sets it.
+  LayerSet taken_away;
 };
 
 /// runtime-spec 1.0.2. All but podman's default capabilities are dropped, no_new_privs is set,

@@ -25,14 +25,6 @@ constexpr std::array folders = {"/usr/local/bin",
                                 "/usr/libexec/podman",
                                 "/usr/lib/podman"};
 
-std::filesystem::path find_in_folders(const char* name) {
-  for (const char* folder : folders) {
-    auto candidate = std::filesystem::path(folder) / name;
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return {};
-}
-
 /// Changes when the kernel or a program does; then the probe is made again.
 std::string identity(const std::vector<std::filesystem::path>& programs) {
   utsname system{};
@@ -101,8 +93,16 @@ std::vector<std::string> OciRuntime::run_command(const std::filesystem::path& ro
   return command;
 }
 
+std::filesystem::path find_host_program(const char* name) {
+  for (const char* folder : folders) {
+    auto candidate = std::filesystem::path(folder) / name;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return {};
+}
+
 Result<std::filesystem::path> find_init() {
-  auto program = find_in_folders("catatonit");
+  auto program = find_host_program("catatonit");
   if (!program.empty()) return program;
   return Error{ErrorCode::not_found,
                "catatonit is not installed; jobs need it as their init (package catatonit)"};
@@ -114,7 +114,7 @@ asio::awaitable<Result<OciRuntime>> find_oci_runtime(const std::filesystem::path
   FR_CO_TRY(const auto init, find_init());
   std::vector<std::filesystem::path> programs;
   for (const char* name : {"crun", "runc"})
-    if (auto program = find_in_folders(name); !program.empty())
+    if (auto program = find_host_program(name); !program.empty())
       programs.push_back(std::move(program));
   if (programs.empty())
     co_return Error{ErrorCode::not_found, "neither crun nor runc is installed; install crun"};

@@ -26,6 +26,9 @@ struct OciRuntime {
                                                      const std::string& id) const;
 };
 
+/// Where a program of the host is, in the usual folders, whatever PATH says; empty: nowhere.
+std::filesystem::path find_host_program(const char* name);
+
 /// Where catatonit is: the init that jobs get as PID 1.
 Result<std::filesystem::path> find_init();
 

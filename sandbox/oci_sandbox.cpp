@@ -210,6 +210,7 @@ BundleSpec OciSandbox::bundle_for(const SandboxCommand& command) const {
   bundle.user_namespace = spec_.scratch / "ns-user";
   if (namespaces_.network) bundle.network_namespace = spec_.scratch / "ns-net";
   bundle.tmp_bytes = spec_.tmp_bytes;
+  bundle.taken_away = spec_.taken_away;
   if (runtime_->wants_cgroup_path) bundle.cgroup_path = "/flow-runner/" + cgroup_->name();
   return bundle;
 }
@@ -277,13 +278,17 @@ asio::awaitable<Result<void>> OciSandbox::destroy() {
 }
 
 std::vector<std::string> OciSandbox::layers() const {
-  std::vector<std::string> names = {"user_namespace", "pid_namespace", "mount_namespace", "seccomp",
-                                    "no_new_privs",   "capabilities",  "masked_paths"};
+  using enum SandboxLayer;
+  std::vector<std::string> names;
+  for (const auto layer :
+       {user_namespace, pid_namespace, mount_namespace, ipc_namespace, uts_namespace,
+        cgroup_namespace, seccomp, no_new_privs, capabilities, masked_paths, read_only_paths, devices})
+    if (!spec_.taken_away.has(layer)) names.emplace_back(to_string(layer));
   if (spec_.network == NetworkMode::none) names.emplace_back("network_none");
   if (spec_.network == NetworkMode::proxy) names.emplace_back("network_proxy");
-  if (spec_.limits.memory_bytes > 0) names.emplace_back("cgroup_memory");
-  if (spec_.limits.pids > 0) names.emplace_back("cgroup_pids");
-  if (spec_.limits.cpus > 0) names.emplace_back("cgroup_cpu");
+  if (spec_.limits.memory_bytes > 0) names.emplace_back(to_string(cgroup_memory));
+  if (spec_.limits.pids > 0) names.emplace_back(to_string(cgroup_pids));
+  if (spec_.limits.cpus > 0) names.emplace_back(to_string(cgroup_cpu));
   return names;
 }
 

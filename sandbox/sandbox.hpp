@@ -16,6 +16,7 @@
 #include "sandbox/id_map.hpp"
 #include "sandbox/oci_bundle.hpp"
 #include "sandbox/process.hpp"
+#include "sandbox/sandbox_layer.hpp"
 
 namespace flow_runner {
 
@@ -38,6 +39,7 @@ struct SandboxSpec {
   /// Layers that must be had (as layers() names them); "all" stands for every one. Of the others,
   /// what this host cannot give is left out and told by missing_layers().
   std::vector<std::string> required_layers = {"all"};
+  LayerSet taken_away;  ///< see BundleSpec; no job sets it
 };
 
 /// One command in the sandbox. stdin is /dev/null.

@@ -11,6 +11,7 @@
 
 #include "config/version.hpp"
 #include "daemon/cli/console.hpp"
+#include "daemon/cli/doctor_command.hpp"
 #include "daemon/cli/exec_command.hpp"
 #include "daemon/cli/exec_options.hpp"
 #include "daemon/cli/image_command.hpp"
@@ -34,8 +35,9 @@ struct Commands {
   PublishArguments publish;
   PruneArguments prune;
   InitArguments init;
+  DoctorArguments doctor;
   std::function<int()> chosen;
-  bool sandboxed = true;  ///< false: the chosen command needs neither root nor a namespace
+  std::function<int()> chosen_outside;  ///< needs neither root nor a user namespace
 };
 
 void add_state_option(CLI::App& app, std::string& state_dir) {
@@ -98,6 +100,23 @@ void add_job_commands(CLI::App& app, Commands& c) {
   prune->callback([&c] { c.chosen = [&c] { return prune_command(c.prune); }; });
 }
 
+CLI::App* add_doctor_command(CLI::App& app, Commands& c) {
+  auto* doctor = app.add_subcommand("doctor", "Say what this host offers to jobs and what it lacks");
+  doctor->add_flag("--probe", c.doctor.probe, "also try to get out of a real sandbox");
+  doctor->add_flag("--self-check", c.doctor.self_check,
+                   "also show that each probe notices when its layer is gone; implies --probe");
+  doctor->add_option("--network", c.doctor.network, "of the sandbox that is tried; default: proxy")
+      ->type_name("none|proxy");
+  doctor
+      ->add_option("--sandbox-require", c.doctor.required_layers,
+                   "layers without which nothing is tried; default: all")
+      ->type_name("all|none|LAYER,…");
+  doctor->add_flag("--json", c.doctor.json, "the report as JSON");
+  add_state_option(*doctor, c.doctor.state_dir);
+  doctor->callback([&c] { c.chosen = [&c] { return doctor_command(c.doctor); }; });
+  return doctor;
+}
+
 std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
@@ -140,12 +159,10 @@ int run_command(int argc, char** argv) {
   exec->callback([&] { commands.chosen = [&] { return exec_command(commands.exec); }; });
   auto* init = app.add_subcommand("init", "Write a flow for an agent into the repository");
   add_init_options(*init, commands.init);
-  init->callback([&] {
-    commands.sandboxed = false;
-    commands.chosen = [&] { return init_command(commands.init); };
-  });
+  init->callback([&] { commands.chosen_outside = [&] { return init_command(commands.init); }; });
   add_job_commands(app, commands);
   add_image_command(app, commands.chosen);
+  const auto* doctor = add_doctor_command(app, commands);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -155,10 +172,11 @@ int run_command(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return usage_error(app, error);
   }
+  if (commands.chosen_outside) return commands.chosen_outside();
   // Once the command line is known to be right, and before anything is read or made.
-  if (commands.sandboxed) {
-    if (const auto entered = enter_user_namespace(argv); !entered)
-      return print_error(entered.error());
+  if (const auto entered = enter_user_namespace(argv); !entered) {
+    if (!doctor->parsed()) return print_error(entered.error());
+    commands.doctor.no_user_namespace = entered.error();
   }
   return commands.chosen();
 }

@@ -134,6 +134,22 @@ Result<void> read_publication(const ExecArguments& arguments, ExecOptions& optio
 
 }  // namespace
 
+Result<std::vector<std::string>> read_required_layers(const std::string& words) {
+  constexpr std::array known = {"cgroup_memory", "cgroup_pids", "cgroup_cpu"};
+  if (words.empty() || words == "all") return std::vector<std::string>{"all"};
+  std::vector<std::string> layers;
+  if (words == "none") return layers;
+  std::stringstream stream(words);
+  for (std::string layer; std::getline(stream, layer, ',');) {
+    if (std::find(known.begin(), known.end(), layer) == known.end())
+      return wrong(
+          "--sandbox-require takes all, none or a list of cgroup_memory, cgroup_pids, cgroup_cpu; "
+          "every other layer is required always");
+    layers.push_back(layer);
+  }
+  return layers;
+}
+
 void add_exec_options(CLI::App& app, ExecArguments& a) {
   app.add_option("FLOW", a.flow, "flow file; default: the only one in .gitlab/duo/flows/");
 
@@ -257,23 +273,6 @@ Result<SecretSource> read_secret_option(const std::string& word) {
                  name + ", or put it into a file and say --secret " + name +
                  "=@FILE; what was typed should be replaced at its issuer");
   return SecretSource{.name = name, .file = word.substr(equals + 2)};
-}
-
-/// The layers that a host may lack; every other is there or the job is refused, whatever is named.
-Result<std::vector<std::string>> read_required_layers(const std::string& words) {
-  constexpr std::array known = {"cgroup_memory", "cgroup_pids", "cgroup_cpu"};
-  if (words.empty() || words == "all") return std::vector<std::string>{"all"};
-  std::vector<std::string> layers;
-  if (words == "none") return layers;
-  std::stringstream stream(words);
-  for (std::string layer; std::getline(stream, layer, ',');) {
-    if (std::find(known.begin(), known.end(), layer) == known.end())
-      return wrong(
-          "--sandbox-require takes all, none or a list of cgroup_memory, cgroup_pids, cgroup_cpu; "
-          "every other layer is required always");
-    layers.push_back(layer);
-  }
-  return layers;
 }
 
 Result<ExecOptions> read_exec_options(const ExecArguments& a) {

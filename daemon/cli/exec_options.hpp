@@ -76,6 +76,10 @@ void add_exec_options(CLI::App& app, ExecArguments& arguments);
 /// could be a secret's value.
 Result<ExecOptions> read_exec_options(const ExecArguments& arguments);
 
+/// The layers that a host may lack, as --sandbox-require names them; every other is there or the job
+/// is refused, whatever is named.
+Result<std::vector<std::string>> read_required_layers(const std::string& words);
+
 /// Reads `NAME` or `NAME=@FILE`; anything else after `=` is refused without being repeated.
 Result<SecretSource> read_secret_option(const std::string& word);
 

@@ -85,10 +85,11 @@ class EmptyJob {
                          "image: localhost/busybox\ncommands: ['true']\nvariables: []\n");
   }
 
-  bench::TimedJob run() const {
+  bench::TimedJob run(const char* network) const {
     return bench::timed_job({.argv = {fixtures::program("flow-runner"), "exec", "--json", "--repo",
                                       origin_, "--push", "--workload-ref", "workloads/bench",
-                                      "--state-dir", state_.path(), folder_ / "flow.yml"}});
+                                      "--network", network, "--state-dir", state_.path(),
+                                      folder_ / "flow.yml"}});
   }
 
   /// The runtime that the job chose on this host.
@@ -177,7 +178,9 @@ constexpr std::array phases = {"image_ms",  "workspace_ms", "sandbox_ms",
 struct Figures {
   Samples bare;
   Samples podman;
-  Samples job;
+  Samples job;       ///< with the default network mode, proxy
+  Samples isolated;  ///< with none
+  Samples proxy_costs;
   std::map<std::string, Samples> timings;
 };
 
@@ -188,11 +191,14 @@ Figures measure(const EmptyJob& job, const PrivateMounts& mounts, const BareRunt
   for (int round = -warm_up_rounds; round < rounds; ++round) {
     const double bare_ms = mounts.timed(bare.command()).ms;
     const double podman_ms = mounts.timed(podman.command()).ms;
-    const auto ran = job.run();
+    const auto ran = job.run("proxy");
+    const auto isolated = job.run("none");
     if (round < 0) continue;
     figures.bare.add(bare_ms);
     figures.podman.add(podman_ms);
     figures.job.add(ran.ms);
+    figures.isolated.add(isolated.ms);
+    figures.proxy_costs.add(ran.ms - isolated.ms);
     for (const char* phase : phases)
       if (ran.timings[phase].is_number()) figures.timings[phase].add(ran.timings[phase]);
   }
@@ -211,7 +217,8 @@ void print(const Figures& figures, const OciRuntime& runtime) {
   };
   row("bare runtime, /bin/true", figures.bare);
   row("podman run --network=none", figures.podman);
-  row("flow-runner exec, start to exit", figures.job);
+  row("flow-runner exec --network none", figures.isolated);
+  row("flow-runner exec (proxy), start to exit", figures.job);
   for (const char* phase : phases)
     if (const auto found = figures.timings.find(phase); found != figures.timings.end())
       row(std::string("  timings.") + phase, found->second);
@@ -233,13 +240,19 @@ double masker_speed() {
   return slowest;
 }
 
+std::string milliseconds(double time) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f ms", time);
+  return text;
+}
+
 std::string megabytes(double speed) { return std::to_string(static_cast<long>(speed)) + " MB/s"; }
 
 int benchmark() {
   if (::geteuid() != 0)
     throw std::runtime_error("the bare runtime's bundle is made by hand: run this as root");
   const EmptyJob job;
-  job.run();
+  job.run("proxy");
   const OciRuntime runtime = job.runtime();
   const PrivateMounts mounts;
   const BareRuntime bare(runtime);
@@ -253,6 +266,8 @@ int benchmark() {
                  bench::times);
   bounds.goal_at_most("whole job, of a bare runtime", whole / figures.bare.median(), 3,
                       bench::times);
+  bounds.at_most("proxy against none, medians of each round's difference",
+                 figures.proxy_costs.median(), 20, 5, milliseconds);
   bounds.at_least("masker, 50 secrets, log text (details: masker_bench)", masker_speed(), 200, 1000,
                   megabytes);
   return bounds.exit_code();

@@ -1,27 +1,19 @@
-// flow-runner-probe in a real sandbox finds every way out closed, and outside of one it finds them
-// open: the listeners that it looks for live in a network namespace of this program's own.
-#include <arpa/inet.h>
-#include <cstring>
+// A real sandbox of this host closes every way out, and each probe notices when the layers that
+// close it are gone. Root and an ordinary user run it.
 #include <doctest/doctest.h>
 #include <fcntl.h>
-#include <map>
-#include <net/if.h>
-#include <optional>
-#include <sched.h>
+#include <fstream>
+#include <iterator>
 #include <set>
-#include <sstream>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <nlohmann/json.hpp>
 
-#include "sandbox/mount.hpp"
-#include "sandbox/oci_sandbox.hpp"
-#include "sandbox/probe/probe_table.hpp"
+#include "sandbox/isolation_probe.hpp"
+#include "sandbox/probe/probe_facts.hpp"
+#include "sandbox/process.hpp"
+#include "sandbox/rootless.hpp"
 #include "tests/fixtures/temporary_directory.hpp"
 
 using namespace flow_runner;
@@ -29,156 +21,119 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* outside_address = "192.0.2.1";
-
-void set_interface(const char* name, const char* address) {
-  const Descriptor fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-  sockaddr_in target{};
-  target.sin_family = AF_INET;
-  REQUIRE(::inet_pton(AF_INET, address, &target.sin_addr) == 1);
-  std::memcpy(&request.ifr_addr, &target, sizeof target);
-  REQUIRE(::ioctl(fd.get(), SIOCSIFADDR, &request) == 0);
-  request.ifr_flags = IFF_UP | IFF_RUNNING;
-  REQUIRE(::ioctl(fd.get(), SIOCSIFFLAGS, &request) == 0);
+IsolationProbeSpec spec_for(NetworkMode network, const fs::path& folder) {
+  IsolationProbeSpec spec;
+  spec.network = network;
+  spec.folder = folder;
+  spec.programs = fs::path(FLOW_RUNNER_PROBE).parent_path();
+  return spec;
 }
 
-Descriptor listen_on(const sockaddr* address, socklen_t size) {
-  Descriptor fd(::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  REQUIRE(::bind(fd.get(), address, size) == 0);
-  REQUIRE(::listen(fd.get(), 16) == 0);
-  return fd;
-}
-
-/// What stands for the host: a network namespace with real listeners, and a private mount tree.
-class Outside {
- public:
-  Outside() {
-    REQUIRE(::unshare(CLONE_NEWNET) == 0);
-    REQUIRE(enter_mount_namespace(ProcMount::keep).has_value());
-    fs::create_directories("/run/flow-runner");
-    REQUIRE(mount_tmpfs("/run/flow-runner", 64 << 20, 0711).has_value());
-    set_interface("lo", "127.0.0.1");
-    set_interface("lo:1", outside_address);
-    sockaddr_in any{};
-    any.sin_family = AF_INET;
-    any.sin_addr.s_addr = htonl(INADDR_ANY);
-    tcp_ = listen_on(reinterpret_cast<const sockaddr*>(&any), sizeof any);
-    socklen_t size = sizeof any;
-    REQUIRE(::getsockname(tcp_.get(), reinterpret_cast<sockaddr*>(&any), &size) == 0);
-    sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    std::memcpy(name.sun_path + 1, "probe", 5);
-    abstract_ = listen_on(reinterpret_cast<const sockaddr*>(&name),
-                          static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 6));
-    facts = {"PROBE_TCP_PORT=" + std::to_string(ntohs(any.sin_port)),
-             std::string("PROBE_OUTSIDE=") + outside_address, "PROBE_ABSTRACT=probe",
-             "PROBE_CANARY_NAME=PROBE_TEST_CANARY",
-             "PROBE_HOST_PID_NS=" + fs::read_symlink("/proc/self/ns/pid").string()};
+/// What cannot be shown open on this host, with the reason.
+std::set<std::string_view> not_shown_here() {
+  std::set<std::string_view> ids;
+  if (!fs::exists("/proc/sysrq-trigger")) {
+    MESSAGE("sysrq cannot be shown open: this kernel has no /proc/sysrq-trigger");
+    ids.insert("sysrq");
   }
-
-  std::vector<std::string> facts;
-
- private:
-  Descriptor tcp_, abstract_;
-};
-
-Outside& outside() {
-  static Outside only;
-  return only;
-}
-
-std::map<std::string, nlohmann::json> parse(const std::string& text) {
-  std::map<std::string, nlohmann::json> found;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    auto value = nlohmann::json::parse(line, nullptr, false);
-    REQUIRE_MESSAGE(value.is_object(), text);
-    const std::string id = value.at("id");
-    found[id] = std::move(value);
+  std::ifstream file("/proc/sys/kernel/perf_event_paranoid");
+  int paranoid = 0;
+  if (file >> paranoid && paranoid > 2) {
+    MESSAGE("perf_event cannot be shown open: kernel.perf_event_paranoid closes it too");
+    ids.insert("perf_event");
   }
-  return found;
+  if (::access("/dev/net/tun", R_OK | W_OK) != 0) {
+    MESSAGE("host_interfaces cannot be shown open: no /dev/net/tun to make a second one with");
+    ids.insert("host_interfaces");
+  }
+  // An ordinary user has none of these rights that the layers could hold back.
+  if (is_rootless())
+    for (const char* id : {"bpf", "file_handle", "core_pattern", "sysrq", "device_node"})
+      ids.insert(id);
+  return ids;
 }
 
-template <class T>
-T complete(asio::io_context& loop, asio::awaitable<T> work) {
-  std::optional<T> outcome;
-  asio::co_spawn(loop, std::move(work), [&](const std::exception_ptr& error, T value) {
-    if (error) std::rethrow_exception(error);
-    outcome.emplace(std::move(value));
-  });
-  loop.restart();
-  loop.run();
-  REQUIRE(outcome.has_value());
-  return std::move(*outcome);
+void check_all_closed(NetworkMode network) {
+  const fixtures::TemporaryDirectory folder;
+  const auto report = probe_isolation(spec_for(network, folder.path()));
+  REQUIRE_MESSAGE(report.has_value(), (report ? "" : report.error().message));
+  CHECK(report->missing_layers.empty());
+  CHECK(report->probes.size() == probe_table.size());
+  for (const auto& probe : report->probes)
+    CHECK_MESSAGE(probe.verdict == ProbeVerdict::closed, probe.id, ": ", probe.detail);
+}
+
+void check_each_can_be_open(NetworkMode network, std::vector<std::string_view> only,
+                            std::size_t expected) {
+  const fixtures::TemporaryDirectory folder;
+  auto spec = spec_for(network, folder.path());
+  spec.only = std::move(only);
+  const auto proofs = prove_probes(spec);
+  REQUIRE_MESSAGE(proofs.has_value(), (proofs ? "" : proofs.error().message));
+  CHECK(proofs->size() == expected);
+  const auto excepted = not_shown_here();
+  for (const auto& probe : *proofs)
+    if (!excepted.contains(probe.id))
+      CHECK_MESSAGE(probe.verdict == ProbeVerdict::open, probe.id, ": ", probe.detail);
 }
 
 }  // namespace
 
-TEST_CASE("probe: outside of a sandbox it finds the ways out open") {
-  auto& host = outside();
+TEST_CASE("isolation probe: without network every way out is closed") {
+  check_all_closed(NetworkMode::none);
+}
+
+TEST_CASE("isolation probe: with the proxy every way out is closed") {
+  check_all_closed(NetworkMode::proxy);
+}
+
+TEST_CASE("isolation probe: without the layers that close it each is open") {
+  // Of two no layer is known: see the case of what has leaked.
+  check_each_can_be_open(NetworkMode::none, {}, probe_table.size() - 2);
+}
+
+TEST_CASE("isolation probe: with a proxy, without its rules or the network namespace, too") {
+  std::vector<std::string_view> ids;
+  for (const auto& probe : probe_table)
+    if (probe.closed_by.has(SandboxLayer::network) ||
+        probe.closed_by.has(SandboxLayer::network_policy))
+      ids.push_back(probe.id);
+  const auto count = ids.size();
+  check_each_can_be_open(NetworkMode::proxy, std::move(ids), count);
+}
+
+TEST_CASE("isolation probe: outside of a sandbox the prober finds what has leaked") {
   asio::io_context loop{1};
   Cancellation cancellation;
   ProcessSpec spec;
-  spec.argv = {FLOW_RUNNER_PROBE};
-  spec.environment = host.facts;
-  spec.environment.emplace_back("PROBE_TEST_CANARY=1");
+  spec.argv = {FLOW_RUNNER_PROBE, "leaked_descriptors", "leaked_environment"};
+  spec.environment = {std::string(probe_facts::secret_name) + "=LEAKED", "LEAKED=1"};
   const Descriptor leaked(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   spec.extra_fds = {{leaked.get(), 9}};
-  const auto output = complete(loop, run_process(spec, {}, cancellation));
-  REQUIRE_MESSAGE(output.has_value(), (output ? "" : output.error().message));
-  auto found = parse(output->stdout_text);
-  // The namespace that stands for the host has no interface but lo.
-  found.erase("host_interfaces");
-  CHECK(found.size() + 1 == probe_table.size());
-  if (!fs::exists("/proc/sysrq-trigger")) {
-    MESSAGE("sysrq cannot be shown open: this kernel has no /proc/sysrq-trigger");
-    found.erase("sysrq");
-  }
-  for (const auto& [id, probe] : found) CHECK_MESSAGE(probe.at("outcome") == "open", probe.dump());
+  std::string text;
+  asio::co_spawn(loop, run_process(spec, {}, cancellation),
+                 [&](const std::exception_ptr&, Result<RunOutput> output) {
+                   if (output) text = output->stdout_text;
+                 });
+  loop.run();
+  for (const char* id : {"leaked_descriptors", "leaked_environment"})
+    CHECK_MESSAGE(text.find(std::string("{\"id\":\"") + id + "\",\"outcome\":\"open\"") !=
+                      std::string::npos,
+                  text);
 }
 
-TEST_CASE("probe: in a sandbox without network every way out is closed") {
-  auto& host = outside();
+TEST_CASE("isolation probe: the host's own network is nothing to prove") {
   const fixtures::TemporaryDirectory folder;
-  for (const char* name : {"image", "root"}) fs::create_directories(folder.path() / name);
-  fs::create_directories(folder.path() / "image/tmp");
-  fs::copy_file(FLOW_RUNNER_PROBE, folder.path() / "image/probe");
-  const fs::path scratch = "/run/flow-runner/probe-test";
-  fs::create_directories(scratch);
-  fs::permissions(scratch, fs::perms(0711));
-  const auto ids = IdRange::acquire(folder.path() / "ids");
-  REQUIRE(ids.has_value());
-  SandboxSpec spec;
-  spec.id = "probe-test-" + std::to_string(::getpid());
-  spec.scratch = scratch;
-  spec.root_overlay = folder.path() / "root";
-  spec.image_layers = {folder.path() / "image"};
-  spec.ids = &*ids;
-  spec.limits = {256 << 20, 100, 0};
-  spec.tmp_bytes = 8 << 20;
-  asio::io_context loop{1};
-  Cancellation cancellation;
-  OciSandbox sandbox("/run/flow-runner/runtime.json");
-  const auto prepared = complete(loop, sandbox.prepare(std::move(spec), cancellation));
-  REQUIRE_MESSAGE(prepared.has_value(), (prepared ? "" : prepared.error().message));
+  const auto report = probe_isolation(spec_for(NetworkMode::host, folder.path()));
+  REQUIRE(!report.has_value());
+  CHECK(report.error().code == ErrorCode::invalid_input);
+}
 
-  const Descriptor output(
-      ::open((folder.path() / "out").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  SandboxCommand command;
-  command.argv = {"/probe"};
-  command.environment = host.facts;
-  command.working_directory = "/";
-  command.output_fd = output.get();
-  const auto exit = complete(loop, sandbox.run(command, cancellation));
-  REQUIRE_MESSAGE(exit.has_value(), (exit ? "" : exit.error().message));
-  CHECK(exit->status.success());
-  const auto text = read_file(folder.path() / "out", 1 << 20);
-  REQUIRE(text.has_value());
-  const auto found = parse(*text);
-  CHECK(found.size() == probe_table.size());
-  for (const auto& [id, probe] : found)
-    CHECK_MESSAGE(probe.at("outcome") == "closed", probe.dump());
-  CHECK(complete(loop, sandbox.destroy()).has_value());
+TEST_CASE("isolation probe: a sandbox that was refused is an error with the reason") {
+  const fixtures::TemporaryDirectory folder;
+  auto spec = spec_for(NetworkMode::none, folder.path());
+  spec.programs = folder.path();
+  const auto report = probe_isolation(spec);
+  REQUIRE(!report.has_value());
+  CHECK(report.error().message.find("flow-runner-probe") != std::string::npos);
 }

@@ -97,6 +97,27 @@ TEST_CASE("bundle: what the host lends is read-only unless it is the workspace")
     }
 }
 
+TEST_CASE("bundle: a layer is only gone when it was taken away, and then nothing else is") {
+  const json whole = oci_config(some_spec());
+  const auto without = [](SandboxLayer layer) {
+    auto spec = some_spec();
+    spec.taken_away = {layer};
+    return oci_config(spec);
+  };
+  CHECK(without(SandboxLayer::disk) == whole);
+  json expected = whole;
+  expected["linux"].erase("seccomp");
+  CHECK(without(SandboxLayer::seccomp) == expected);
+  expected = whole;
+  expected["process"]["noNewPrivileges"] = false;
+  CHECK(without(SandboxLayer::no_new_privs) == expected);
+  expected = whole;
+  expected["linux"].erase("maskedPaths");
+  CHECK(without(SandboxLayer::masked_paths) == expected);
+  CHECK(without(SandboxLayer::capabilities)["process"]["capabilities"]["bounding"].size() > 11);
+  CHECK_FALSE(without(SandboxLayer::user_namespace)["linux"].contains("uidMappings"));
+}
+
 TEST_CASE("bundle: /tmp and /dev/shm are bounded") {
   auto spec = some_spec();
   spec.tmp_bytes = 4096;
