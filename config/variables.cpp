@@ -34,6 +34,19 @@ bool contains(const Range& range, std::string_view name) {
   return std::find(std::begin(range), std::end(range), name) != std::end(range);
 }
 
+/// `${NAME:-…}` and its like: the script itself says what holds without the variable.
+bool has_default(const std::vector<std::string>& commands, const std::string& name) {
+  const std::string start = "${" + name;
+  for (const std::string& command : commands) {
+    for (auto at = command.find(start); at != std::string::npos; at = command.find(start, at + 1)) {
+      auto next = at + start.size();
+      if (next < command.size() && command[next] == ':') ++next;
+      if (next < command.size() && (command[next] == '-' || command[next] == '+')) return true;
+    }
+  }
+  return false;
+}
+
 std::string upper_case(std::string_view text) {
   std::string upper(text);
   for (char& c : upper) {
@@ -262,6 +275,7 @@ class Resolver {
       if (given_.count(name) > 0 || !is_variable_name(name)) continue;
       // A dry run of `exec` keeps the token that fetches to itself, and has said so.
       if (name == job_.repository.token_name) continue;
+      if (has_default(job_.flow.commands, name)) continue;
       std::string text = "the flow lists " + name + ", but nobody gave it: ";
       if (!local) {
         text +=

@@ -15,6 +15,7 @@
 #include "daemon/cli/exec_command.hpp"
 #include "daemon/cli/exec_options.hpp"
 #include "daemon/cli/image_command.hpp"
+#include "daemon/cli/init_command.hpp"
 #include "daemon/cli/job_commands.hpp"
 #include "daemon/cli/lint_command.hpp"
 #include "daemon/cli/usage.hpp"
@@ -34,6 +35,7 @@ struct Commands {
   ApplyArguments apply;
   PublishArguments publish;
   PruneArguments prune;
+  InitArguments init;
   DoctorArguments doctor;
   std::function<int()> chosen;
   std::function<int()> chosen_outside;  ///< one that works on text alone, and needs no sandbox
@@ -157,6 +159,9 @@ int run_command(int argc, char** argv) {
   auto* exec = app.add_subcommand("exec", "Run a flow here; a dry run unless --push");
   add_exec_options(*exec, commands.exec);
   exec->callback([&] { commands.chosen = [&] { return exec_command(commands.exec); }; });
+  auto* init = app.add_subcommand("init", "Write a flow for an agent into the repository");
+  add_init_options(*init, commands.init);
+  init->callback([&] { commands.chosen_outside = [&] { return init_command(commands.init); }; });
   add_job_commands(app, commands);
   add_image_command(app, commands.chosen);
   const auto* doctor = add_doctor_command(app, commands);

@@ -337,6 +337,16 @@ TEST_CASE("variables: a listed one that nobody gave is a warning with the likely
         std::string::npos);
 }
 
+TEST_CASE("variables: one for which the script has a default is not missed") {
+  Job job = job_with({"A", "B", "C", "D", "AA", "E"}, {});
+  job.flow.commands = {"echo ${A:-1} ${B-2}", "run ${C:+--c \"$C\"} ${D+x} $AA ${E} ${E:?} ${E"};
+  const auto told = warnings(resolve_variables(job));
+  for (const char* name : {"A", "B", "C", "D"})
+    CHECK(told.find("lists " + std::string(name) + ",") == std::string::npos);
+  for (const char* name : {"AA", "E"})
+    CHECK(told.find("lists " + std::string(name) + ",") != std::string::npos);
+}
+
 TEST_CASE("variables: warnings are bounded and never hold a value") {
   std::vector<std::string> listed;
   for (int i = 0; i < 5'000; ++i) listed.push_back("V" + std::to_string(i));

@@ -26,10 +26,10 @@ std::vector<std::string> ExecRun::changes() const {
   return lines;
 }
 
-const fixtures::StateFolder& shared_state() {
+const fixtures::StateFolder& shared_state(const std::vector<const char*>& images) {
   static const fixtures::StateFolder state;
-  static const bool loaded = [] {
-    for (const char* image : {"debian-git", "busybox"}) {
+  static const bool loaded = [&] {
+    for (const char* image : images) {
       const auto done = state.load_image(image);
       REQUIRE_MESSAGE(done.has_value(), (done ? "" : done.error().message));
     }

@@ -31,9 +31,11 @@ struct ExecRun {
   [[nodiscard]] std::vector<std::string> changes() const;
 };
 
-/// The state folder that all tests of one program share: loading an image takes seconds. Images:
-/// debian-git (bash, perl, git, root) and busybox.
-const fixtures::StateFolder& shared_state();
+/// The state folder that all tests of one program share: loading an image takes seconds. The first
+/// call says which images it has: debian-git (bash, perl, git, root) and busybox, unless a program
+/// needs others.
+const fixtures::StateFolder& shared_state(const std::vector<const char*>& images = {"debian-git",
+                                                                                    "busybox"});
 
 /// A project with a bare origin. Files: README.md, src/main.c, src/tool.sh (executable).
 class ExecFixture {

@@ -1,8 +1,8 @@
-// provider_stand_in: answers Anthropic's Messages API on loopback (127.0.0.2, which no job takes
-// for its own), so that a real agent runs without a model. Prints its base URL as the first line;
-// ends on TERM. Requests are recorded as lines of JSON.
+// provider_stand_in: answers the APIs of Anthropic, OpenAI and Gemini on loopback (127.0.0.2, which
+// no job takes for its own), so that a real agent runs without a model. Prints its base URL as the
+// first line; ends on TERM. Requests are recorded as lines of JSON.
 //
-//   provider_stand_in --file PATH --content TEXT [--text TEXT] [--record FILE]
+//   provider_stand_in --file PATH --content TEXT [--command SHELL] [--text TEXT] [--record FILE]
 //
 // PROVIDER_KEY in the environment: other keys than this one are refused.
 #include <cstdio>
@@ -23,7 +23,7 @@
 #include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
 
-#include "tests/fakes/anthropic_messages.hpp"
+#include "tests/fakes/provider_api.hpp"
 
 namespace {
 
@@ -78,48 +78,22 @@ class Provider {
 
   static std::string key_of(const http::request<http::string_body>& request) {
     std::string key(request["x-api-key"]);
+    if (key.empty()) key = std::string(request["x-goog-api-key"]);
     const std::string bearer(request[http::field::authorization]);
     if (key.empty() && bearer.starts_with("Bearer ")) key = bearer.substr(7);
     return key;
   }
 
   Response routed(const http::request<http::string_body>& request) const {
-    const auto fail = [&](http::status status, std::string_view type, std::string_view text) {
-      return reply(request, status, "application/json",
-                   flow_runner::fakes::error_body(type, text).dump());
-    };
     const auto path = path_of(request);
     if (request.method() == http::verb::head || path == "/")
       return reply(request, http::status::ok, "text/plain", "");
-    if (!path.starts_with("/v1/"))
-      return reply(request, http::status::not_found, "application/json", "{}");
-    const auto key = key_of(request);
-    if (key.empty())
-      return fail(http::status::unauthorized, "authentication_error",
-                  "x-api-key header is required");
-    if (!settings_.key.empty() && key != settings_.key) {
-      return fail(http::status::unauthorized, "authentication_error", "invalid x-api-key");
-    }
-    if (path == "/v1/models")
-      return reply(request, http::status::ok, "application/json",
-                   R"({"data":[],"has_more":false})");
-    if (request.method() != http::verb::post)
-      return fail(http::status::not_found, "not_found_error", "not found");
-    const auto body = json::parse(request.body(), nullptr, false);
-    if (!body.is_object())
-      return fail(http::status::bad_request, "invalid_request_error",
-                  "the body is not a JSON object");
-    if (path == "/v1/messages/count_tokens")
-      return reply(request, http::status::ok, "application/json", R"({"input_tokens":100})");
-    if (path != "/v1/messages")
-      return fail(http::status::not_found, "not_found_error", "not found");
-    const auto message = flow_runner::fakes::answer_message(body, settings_.turn);
-    if (body.value("stream", json()) == true) {
-      return reply(request, http::status::ok, "text/event-stream",
-                   flow_runner::fakes::as_event_stream(message));
-    }
-    return reply(request, http::status::ok, "application/json",
-                 message.dump(-1, ' ', false, json::error_handler_t::replace));
+    const auto answer =
+        flow_runner::fakes::answer_api({.method = std::string(request.method_string()),
+                                        .path = path,
+                                        .body = json::parse(request.body(), nullptr, false)},
+                                       settings_.turn, key_of(request), settings_.key);
+    return reply(request, http::int_to_status(answer.status), answer.type, answer.body);
   }
 
   void record(const http::request<http::string_body>& request, unsigned status) {
@@ -186,6 +160,8 @@ std::optional<Settings> parse(int argc, char** argv) {
       settings.turn.file_path = argv[i + 1];
     else if (name == "--content")
       settings.turn.content = argv[i + 1];
+    else if (name == "--command")
+      settings.turn.command = argv[i + 1];
     else if (name == "--text")
       settings.turn.closing_text = argv[i + 1];
     else if (name == "--record")
@@ -202,9 +178,9 @@ std::optional<Settings> parse(int argc, char** argv) {
 int main(int argc, char** argv) {
   auto settings = parse(argc, argv);
   if (!settings) {
-    std::fprintf(
-        stderr,
-        "usage: provider_stand_in --file PATH --content TEXT [--text TEXT] [--record FILE]\n");
+    std::fprintf(stderr,
+                 "usage: provider_stand_in --file PATH --content TEXT [--command SHELL] "
+                 "[--text TEXT] [--record FILE]\n");
     return 64;
   }
   try {
