@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* flow_folder = ".gitlab/duo/flows";
 
-struct Options {
+struct LintOptions {
   std::vector<std::string> files;
   std::string format = "text";
   std::string fail_on = "error";
@@ -69,7 +69,7 @@ Result<void> write_back(const std::string& file, const std::string& bytes) {
   return {};
 }
 
-Result<lint::FileReport> lint_file(const Options& options, const std::string& file) {
+Result<lint::FileReport> lint_file(const LintOptions& options, const std::string& file) {
   auto bytes = read_flow_bytes(file);
   if (!bytes) return Error{ErrorCode::invalid_input, file + ": " + bytes.error().message};
   if (options.fix) {
@@ -85,7 +85,7 @@ Result<lint::FileReport> lint_file(const Options& options, const std::string& fi
   return lint::FileReport{file, lint::lint_flow(*bytes)};
 }
 
-std::string format(const Options& options, const std::vector<lint::FileReport>& reports) {
+std::string format(const LintOptions& options, const std::vector<lint::FileReport>& reports) {
   if (options.format == "json") return lint::format_json(reports);
   if (options.format == "sarif") return lint::format_sarif(reports);
   return terminal_text(lint::format_text(reports), TerminalColours::removed);
@@ -98,7 +98,7 @@ std::optional<lint::Severity> level(const std::string& word) {
   return std::nullopt;
 }
 
-int lint_command(const Options& options) {
+int lint_command(const LintOptions& options) {
   const auto files = options.files.empty() ? flows_here() : options.files;
   if (files.empty())
     return print_error(
@@ -129,7 +129,7 @@ int lint_command(const Options& options) {
 
 void add_lint_command(CLI::App& app, std::function<int()>& chosen) {
   // Shared with the callback, which outlives this function.
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<LintOptions>();
   auto* lint = app.add_subcommand("lint", "Say what is wrong with flow files");
   lint->add_option("FILE", options->files, "default: every flow in .gitlab/duo/flows/");
   lint->add_flag("--fix", options->fix, "mend in place what has exactly one right answer");
