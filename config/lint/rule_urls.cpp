@@ -75,7 +75,7 @@ void check_push_url(const Subject& subject, Findings& findings, const ScriptItem
   const bool names_a_branch =
       is_git(command, "push") &&
       command.span.of(item.text()).find("CI_WORKLOAD_REF") == std::string_view::npos &&
-      &git_words(command).back() != word;
+      &git_words(command).back() != word && git_words(command).back().text != "HEAD";
   if (own && !names_a_branch && word->span.of(item.text()).find('\'') == std::string_view::npos) {
     if (auto edit = subject.replace(item, span, "$CI_PROJECT_PATH")) remark.fix = {*edit};
   }

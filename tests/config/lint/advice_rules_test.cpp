@@ -22,10 +22,15 @@ TEST_CASE("lint: a token in an address is an error; git gets it from a helper in
       {
           {"git remote set-url origin https://bot:$GITLAB_TOKEN@$GITLAB_HOST/$CI_PROJECT_PATH.git",
            {"1:35 error"},
-           "git config --global \"credential.https://$GITLAB_HOST.helper\" '!f() { echo "
+           "git config \"credential.https://$GITLAB_HOST.helper\" '!f() { echo "
            "username=bot; "
            "echo \"password=$GITLAB_TOKEN\"; }; f' && git remote set-url origin "
            "https://$GITLAB_HOST/$CI_PROJECT_PATH.git"},
+          // For the one command only.
+          {"git clone https://bot:$GITLAB_TOKEN@$GITLAB_HOST/lib.git || true",
+           {"1:19 error"},
+           "git -c \"credential.https://$GITLAB_HOST.helper\"='!f() { echo username=bot; "
+           "echo \"password=$GITLAB_TOKEN\"; }; f' clone https://$GITLAB_HOST/lib.git || true"},
           {"if ! git clone https://bot:$GITLAB_TOKEN@host.example/a; then true; fi",
            {"1:24 error"}},
           {"curl \"https://$GITLAB_TOKEN@host.example/a\"", {"1:15 error"}},

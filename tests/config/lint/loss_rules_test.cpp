@@ -64,6 +64,8 @@ TEST_CASE("lint: a push to one fixed project is an error, and mended") {
                  {"git push https://$GITLAB_HOST/group/project.git HEAD",
                   {"1:31 error"},
                   "git push https://$GITLAB_HOST/$CI_PROJECT_PATH.git HEAD"},
+                 // Somebody's wish, perhaps: told, and left alone.
+                 {"git push https://gitlab.example/group/mirror.git HEAD:main", {"1:33 error"}},
                  {"git remote set-url origin \"https://gitlab.example/a/b/c\"",
                   {"1:51 error"},
                   "git remote set-url origin \"https://gitlab.example/$CI_PROJECT_PATH\""},
@@ -85,7 +87,7 @@ commands:
   - claude --print "do it"
 
   # what the agent did
-  - git checkout -b out
+  - git checkout -b $CI_WORKLOAD_REF
   - echo "Looking for changes"   # says so
   - |
     if [ -n "$(git status --porcelain)" ]; then
@@ -150,6 +152,23 @@ TEST_CASE("lint: CI_WORKLOAD_REF taken for a branch is a warning") {
                              });
 }
 
+TEST_CASE("lint: an ending that does more than to publish everything is told, and left alone") {
+  for (const char* step :
+       {"grep -q PASSED test.log", "test -s report.md", "git checkout -- .env", "git add docs/",
+        "exit 1", "git commit -m docs docs/", "git push origin HEAD:gh-pages"}) {
+    CAPTURE(step);
+    const std::string flow = "image: node:22\ncommands:\n  - claude --print hi\n  - " +
+                             std::string(step) +
+                             "\n  - git diff --quiet || git commit -m work\n"
+                             "  - git push origin HEAD\nvariables: []\n";
+    const auto findings = lint_flow(flow);
+    CHECK(std::any_of(findings.begin(), findings.end(), [](const Finding& finding) {
+      return finding.rule == "push-tail" && !finding.fixable;
+    }));
+    CHECK(fix_flow(flow).bytes == flow);
+  }
+}
+
 TEST_CASE("lint: a value written without quotes is an error, and quoted") {
   check_rows("unquoted-write",
              {
@@ -158,7 +177,8 @@ TEST_CASE("lint: a value written without quotes is an error, and quoted") {
                   {"1:14 error"},
                   "cd x && printf '%s\\n' \"${MCP}\" >> \"$HOME/f\""},
                  {"echo key=$MCP other > f", {"1:10 error"}, "echo \"key=$MCP\" other > f"},
-                 {"n=3; echo $n > f", {"1:11 warning"}, "n=3; printf '%s\\n' \"$n\" > f"},
+                 {"n=3; echo $n > f", {"1:11 warning"}},
+                 {"ls | xargs echo $MCP > f", {"1:17 error"}},
                  {"echo a\"b\"$MCP > f", {"1:10 error"}},
                  {"x=$(echo $MCP > f)", {"1:10 error"}},
                  {"echo \"$MCP\" > f"},
