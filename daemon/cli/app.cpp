@@ -51,6 +51,7 @@ void add_job_commands(CLI::App& app, Commands& c) {
   auto* show = app.add_subcommand("show", "Show what a job did");
   add_id(*show, c.show.id);
   show->add_flag("--diff", c.show.diff, "its changes as a patch");
+  show->add_flag("--json", c.show.json, "the result as one JSON object, with network and work");
   add_state_option(*show, c.show.state_dir);
   show->callback([&c] { c.chosen = [&c] { return show_command(c.show); }; });
 

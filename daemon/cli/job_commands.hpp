@@ -15,9 +15,9 @@ int list_command(const ListArguments& arguments);
 
 struct ShowArguments {
   std::string id, state_dir;
-  bool diff = false;
+  bool diff = false, json = false;
 };
-/// What a job did, or its diff.
+/// What a job did: in words, as JSON, or its diff.
 int show_command(const ShowArguments& arguments);
 
 struct ApplyArguments {
