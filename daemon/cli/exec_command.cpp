@@ -13,11 +13,13 @@
 #include "config/registry_addresses.hpp"
 #include "config/variables.hpp"
 #include "daemon/cli/console.hpp"
+#include "daemon/cli/earlier_job.hpp"
 #include "daemon/cli/exec_inputs.hpp"
 #include "daemon/cli/exec_job.hpp"
 #include "daemon/cli/exec_view.hpp"
 #include "daemon/cli/plan.hpp"
 #include "daemon/cli/result_view.hpp"
+#include "daemon/cli/terminal_text.hpp"
 #include "executor/executor_client.hpp"
 #include "executor/git_worker.hpp"
 #include "executor/masker.hpp"
@@ -45,8 +47,14 @@ Result<Flow> load_checked_flow(const fs::path& path) {
   return std::move(*file.flow);
 }
 
-Result<ExecInputs> read_inputs(const ExecOptions& options) {
+Result<ExecInputs> read_inputs(const ExecArguments& arguments, ExecOptions& options) {
   ExecInputs inputs;
+  if (!options.from_job.empty()) {
+    FR_TRY(const EarlierJob earlier, read_earlier_job(options.from_job, arguments.state_dir));
+    Adoption adoption = adopt(earlier, options);
+    inputs.warnings = std::move(adoption.warnings);
+    print(STDERR_FILENO, terminal_text(adoption.note, TerminalColours::removed) + "\n");
+  }
   if (!is_address(options.repo)) {
     fs::path start = options.repo.empty() ? fs::path(".") : fs::path(options.repo);
     if (options.repo.starts_with("file://")) start = options.repo.substr(7);
@@ -183,7 +191,7 @@ int exec_command(const ExecArguments& arguments) {
     print_error(checked.error());
     return exit_usage;
   }
-  const auto inputs = read_inputs(*options);
+  const auto inputs = read_inputs(arguments, *options);
   if (!inputs) {
     print_error(inputs.error());
     return exit_usage;

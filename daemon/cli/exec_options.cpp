@@ -54,6 +54,7 @@ Result<void> read_network(const ExecArguments& arguments, ExecOptions& options) 
     const auto mode = network_mode_from(arguments.network);
     if (!mode) return wrong("--network is none, proxy or host, not \"" + arguments.network + "\"");
     options.network = *mode;
+    options.network_given = true;
   }
   const bool entries = !arguments.network_allow.empty() || !arguments.network_deny.empty();
   if (entries && options.network != NetworkMode::proxy)
@@ -166,9 +167,13 @@ void add_exec_options(CLI::App& app, ExecArguments& a) {
   app.add_option("--context-file", a.context_file, "the same from a file, - is standard input")
       ->type_name("FILE|-")
       ->group(task);
-  app.add_option("--event", a.event, "AI_FLOW_EVENT")
+  app.add_option("--event", a.event, "AI_FLOW_EVENT; default: mention")
       ->type_name("NAME")
-      ->capture_default_str()
+      ->group(task);
+  app.add_option("--from-job", a.from_job,
+                 "as an earlier job: its input, context, event, start, image, variables, network "
+                 "and limits, unless an option says otherwise; secrets are named again")
+      ->type_name("ID|DIR")
       ->group(task);
   app.add_option("--var", a.vars, "a CI/CD variable")
       ->type_name("NAME=VALUE")
@@ -243,6 +248,12 @@ void add_exec_options(CLI::App& app, ExecArguments& a) {
   app.add_flag("-v,--verbose", a.verbose, "say more")->group(result);
 }
 
+bool is_event_name(std::string_view name) noexcept {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
+
 Result<SecretSource> read_secret_option(const std::string& word) {
   const auto equals = word.find('=');
   const std::string name = word.substr(0, equals);
@@ -283,7 +294,7 @@ Result<ExecOptions> read_exec_options(const ExecArguments& a) {
   options.repo = a.repo;
   options.ref = a.ref;
   options.workload_ref = a.workload_ref;
-  options.event = a.event;
+  options.from_job = a.from_job;
   options.git_token_from = a.git_token_from;
   options.image = a.image;
   options.ca_file = a.ca_file;
@@ -292,10 +303,9 @@ Result<ExecOptions> read_exec_options(const ExecArguments& a) {
   FR_TRY(options.context, read_text_source("--context", a.context, a.context_file));
   if (options.input.file == "-" && options.context.file == "-")
     return wrong("standard input can be read only once: --input-file - or --context-file -");
-  const auto word_char = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-  };
-  if (a.event.empty() || !std::all_of(a.event.begin(), a.event.end(), word_char))
+  options.event_given = !a.event.empty();
+  if (options.event_given) options.event = a.event;
+  if (!is_event_name(options.event))
     return wrong("--event is a name such as mention or assign_reviewer");
   for (const std::string& word : a.vars) {
     FR_TRY(auto variable, read_variable(word));

@@ -1,5 +1,6 @@
 // Looking inside: what show tells of a job, running one again, and what stays of it.
 #include <doctest/doctest.h>
+#include <filesystem>
 #include <string>
 
 #include "tests/e2e/exec_fixture.hpp"
@@ -43,4 +44,39 @@ TEST_CASE("show: status, phases, a denied host, changes and the next commands ar
   CHECK(document["network_use"]["denied"] == 1);
   CHECK(document["network_use"]["hosts"][0]["host"] == "denied.example:443");
   CHECK(document["work"]["where"] == "bundle");
+}
+
+TEST_CASE("exec --from-job: an earlier job runs again, by its id and from a copied folder") {
+  ExecFixture test;
+  fixtures::write_file(test.project().path() / "README.md", "Edited\n");
+  test.flow({"cat README.md; echo \"$AI_FLOW_INPUT $AI_FLOW_EVENT $PLAIN ${MY_KEY:-no key}\"",
+             "echo more >> README.md"},
+            {"PLAIN", "MY_KEY"});
+  const auto first = test.exec({"--repo", test.project().path(), "--input", "mend", "--event",
+                                "assign", "--var", "PLAIN=plain", "--secret", "MY_KEY"},
+                               {"MY_KEY=hunter2hunter2"});
+  REQUIRE_MESSAGE(first.exit_code == 0, first.log);
+  const std::string id = first.result["id"];
+  // What the person has done since is not what the earlier job saw.
+  fixtures::write_file(test.project().path() / "README.md", "Edited again\n");
+  const auto again = test.exec({"--from-job", id});
+  REQUIRE_MESSAGE(again.exit_code == 0, again.log);
+  CHECK(again.log_has("Edited\nmend assign plain no key\n"));
+  CHECK(again.log_has("--secret MY_KEY"));
+  CHECK(again.result["base"] == first.result["base"]);
+  CHECK(again.result["image"]["digest"] == first.result["image"]["digest"]);
+  CHECK(again.changes() == std::vector<std::string>{"M README.md"});
+
+  const auto refused = test.run({"publish", again.result["id"].get<std::string>()});
+  CHECK(refused.exit_code == 64);
+  CHECK(has(refused.err, "--include-uncommitted"));
+
+  const auto copy = test.folder() / "copied";
+  std::filesystem::copy(e2e::shared_state().path() / "jobs" / id, copy);
+  const auto copied = test.exec({"--from-job", copy, "--repo", test.project().path(), "--input",
+                                 "other", "--secret", "MY_KEY"},
+                                {"MY_KEY=hunter2hunter2"});
+  REQUIRE_MESSAGE(copied.exit_code == 0, copied.log);
+  CHECK(copied.log_has("Edited again\nother assign plain [MASKED]\n"));
+  CHECK(copied.log_has("uncommitted files, which are not here"));
 }
