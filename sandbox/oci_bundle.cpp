@@ -103,7 +103,7 @@ json oci_config(const BundleSpec& spec) {
   };
   if (!spec.cgroup_path.empty()) linux_section["cgroupsPath"] = spec.cgroup_path;
   json process = {
-      {"terminal", false},
+      {"terminal", spec.terminal},
       {"user", {{"uid", spec.uid}, {"gid", spec.gid}, {"additionalGids", spec.groups}}},
       {"args", spec.argv},
       {"env", spec.environment},

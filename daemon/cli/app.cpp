@@ -92,6 +92,8 @@ void add_job_commands(CLI::App& app, Commands& c) {
       ->type_name("AGE");
   prune->add_flag("--unpublished", c.prune.unpublished,
                   "also remove changes of that age that were never published");
+  prune->add_option("--workspace", c.prune.workspace, "remove only what --keep left of this job")
+      ->type_name("ID");
   add_state_option(*prune, c.prune.state_dir);
   prune->callback([&c] { c.chosen = [&c] { return prune_command(c.prune); }; });
 }

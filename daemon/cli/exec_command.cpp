@@ -19,6 +19,7 @@
 #include "daemon/cli/exec_view.hpp"
 #include "daemon/cli/plan.hpp"
 #include "daemon/cli/result_view.hpp"
+#include "daemon/cli/shell_client.hpp"
 #include "daemon/cli/terminal_text.hpp"
 #include "executor/executor_client.hpp"
 #include "executor/git_worker.hpp"
@@ -170,7 +171,15 @@ asio::awaitable<int> run_job(const ExecArguments& arguments, const ExecOptions& 
                  id);
   for (const std::string& warning : prepared.warnings) view->line("warning: " + warning);
   view->start(co_await asio::this_coro::executor, job.id);
-  const auto result = co_await run_executor(*state, job, cancellation, view->events());
+  const auto executor = co_await asio::this_coro::executor;
+  ExecutorEvents events = view->events();
+  events.shell = [&](Descriptor socket) -> asio::awaitable<void> {
+    ShellClient client(
+        executor, std::move(socket), [&] { view->suspend(); }, [&] { view->resume(); });
+    co_await client.run();
+  };
+  const RunOptions run{options.keep, options.shell, terminal_name()};
+  const auto result = co_await run_executor(*state, job, run, cancellation, std::move(events));
   if (!result) {
     view->finish(PhaseEnd::bad);
     print_error(result.error());
@@ -191,6 +200,9 @@ int exec_command(const ExecArguments& arguments) {
     print_error(checked.error());
     return exit_usage;
   }
+  if (options->shell != ShellUse::none && !arguments.plan)
+    if (const auto terminal = check_shell_terminal(); !terminal)
+      return print_error(terminal.error());
   const auto inputs = read_inputs(arguments, *options);
   if (!inputs) {
     print_error(inputs.error());

@@ -240,6 +240,12 @@ void add_exec_options(CLI::App& app, ExecArguments& a) {
   app.add_flag("--with-git-token", a.with_git_token,
                "give the script the git token in a dry run too")
       ->group(result);
+  app.add_flag("--keep", a.keep, "leave the workspace where it is, to look at it afterwards")
+      ->group(result);
+  app.add_flag("--shell", a.shell, "a shell of yours in the sandbox instead of the flow's commands")
+      ->group(result);
+  app.add_flag("--shell-on-failure", a.shell_on_failure, "the same after them, when they failed")
+      ->group(result);
   app.add_flag("--plan", a.plan, "show what would run, and start nothing")->group(result);
   app.add_flag("--json", a.json, "the result as one JSON object on stdout")->group(result);
   app.add_option("--state-dir", a.state_dir, "where images, repositories and jobs are kept")
@@ -287,6 +293,16 @@ Result<std::vector<std::string>> read_required_layers(const std::string& words) 
   return layers;
 }
 
+Result<ShellUse> read_shell(const ExecArguments& a) {
+  if (!a.shell && !a.shell_on_failure) return ShellUse::none;
+  if (a.shell && a.shell_on_failure)
+    return wrong("--shell comes instead of the commands, --shell-on-failure after them: give one");
+  if (a.json) return wrong("a shell and --json would share standard output: give one of them");
+  if (a.input_file == "-" || a.context_file == "-")
+    return wrong("a shell needs standard input for itself: give the text by a file");
+  return a.shell ? ShellUse::instead : ShellUse::on_failure;
+}
+
 Result<ExecOptions> read_exec_options(const ExecArguments& a) {
   if (a.plan && a.json) return wrong("--plan has no result for --json: give one of them");
   ExecOptions options;
@@ -317,6 +333,8 @@ Result<ExecOptions> read_exec_options(const ExecArguments& a) {
   }
   if (!a.git_token_from.empty() && !is_variable_name(a.git_token_from))
     return wrong("--git-token-from needs the name of a secret, never a token");
+  if (a.keep) options.keep = KeepWorkspace::yes;
+  FR_TRY(options.shell, read_shell(a));
   FR_TRY(options.pull, read_pull(a.pull));
   FR_TRY(options.required_layers, read_required_layers(a.sandbox_require));
   FR_CHECK(read_network(a, options));

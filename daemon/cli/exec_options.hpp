@@ -13,6 +13,7 @@
 #include "config/flow.hpp"
 #include "config/job.hpp"
 #include "config/result.hpp"
+#include "executor/run_options.hpp"
 
 namespace CLI {
 class App;
@@ -27,7 +28,7 @@ struct ExecArguments {
   std::optional<std::string> input, input_file, context, context_file;
   std::vector<std::string> vars, secrets, network_allow, network_deny;
   bool push = false, push_local = false, include_uncommitted = false, with_git_token = false,
-       plan = false, json = false;
+       plan = false, json = false, keep = false, shell = false, shell_on_failure = false;
   int verbose = 0;
 };
 
@@ -69,6 +70,8 @@ struct ExecOptions {
   PublishMode publish = PublishMode::none;
   DirtyTree dirty = DirtyTree::refused;
   GitToken git_token = GitToken::withheld;
+  KeepWorkspace keep = KeepWorkspace::no;
+  ShellUse shell = ShellUse::none;
   std::string from_job;  ///< an id or a job folder; empty: none
   /// What adopt() took from it beside what it could fill in above; ours come later.
   bool captured_start = false;

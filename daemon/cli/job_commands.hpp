@@ -37,6 +37,7 @@ int publish_command(const PublishArguments& arguments);
 
 struct PruneArguments {
   std::string state_dir, older_than;
+  std::string workspace;     ///< an id: only that job's kept workspace is removed
   bool unpublished = false;  ///< older_than counts for jobs with unpublished changes too
 };
 /// Removes old finished jobs, cached repositories' snapshots, and what crashes left behind.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "executor/changes.hpp"
 #include "executor/script.hpp"
 
 namespace flow_runner::cli {
@@ -12,7 +13,7 @@ namespace {
 std::string word(const std::string& text) {
   const auto plain = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("/._-:@+").find(c) != std::string_view::npos;
+           std::string_view("/._-:@+=,").find(c) != std::string_view::npos;
   };
   return !text.empty() && std::all_of(text.begin(), text.end(), plain) ? text : shell_quote(text);
 }
@@ -23,7 +24,47 @@ std::string state_option(const StateDirectory& state) {
   return state.root == default_state_directory() ? "" : " --state-dir " + word(state.root.string());
 }
 
-JobWork job_work(const JobResult& result, const Job* job, const std::string& state_option) {
+std::optional<KeptWorkspace> kept_workspace(const JobDirectory& directory,
+                                            const std::vector<JournalEntry>& journal) {
+  const auto text = [](const nlohmann::json& data, const char* key) {
+    const auto found = data.find(key);
+    return found != data.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  const auto is_true = [](const nlohmann::json& data, const char* key) {
+    const auto found = data.find(key);
+    return found != data.end() && found->is_boolean() && found->get<bool>();
+  };
+  std::optional<KeptWorkspace> kept;
+  std::string layers;
+  bool whole = false;
+  for (const JournalEntry& entry : journal) {
+    if (entry.state == "workspace") {
+      const auto record = workspace_record_from_json(entry.data);
+      if (!record) continue;
+      // overlayfs wants the topmost first.
+      for (const auto& layer : record->snapshot_layers) layers.insert(0, ":" + layer.string());
+    }
+    if (entry.state != "workspace_kept") continue;
+    whole = is_true(entry.data, "whole");
+    kept = KeptWorkspace{.path = text(entry.data, "path"),
+                         .root = {},
+                         .only_copy = is_true(entry.data, "only_copy"),
+                         .mount = {}};
+  }
+  std::error_code error;
+  if (!kept || !std::filesystem::exists(kept->path, error)) return std::nullopt;
+  if (const auto root = directory.overlay() / "root/upper"; std::filesystem::exists(root, error))
+    kept->root = root;
+  if (!whole)
+    kept->mount = "mount -t overlay -o " +
+                  word("ro,lowerdir=" + kept->path + ":" +
+                       (directory.overlay() / "workspace/git").string() + layers) +
+                  " overlay /mnt";
+  return kept;
+}
+
+JobWork job_work(const JobResult& result, const Job* job, const std::string& state_option,
+                 const std::optional<KeptWorkspace>& workspace) {
   JobWork work{.where = "nothing", .steps = {}};
   const auto ours = [&](const char* verb, const std::string& options = {}) {
     return "flow-runner " + std::string(verb) + " " + result.id + options + state_option;
@@ -46,6 +87,13 @@ JobWork job_work(const JobResult& result, const Job* job, const std::string& sta
                         {"fetch", "git fetch " + word(url) + " " + word(result.pushed_ref)});
     }
   }
+  work.workspace = workspace;
+  if (!workspace) return work;
+  if (work.where == "nothing") work.where = "workspace";
+  if (!workspace->mount.empty())
+    work.steps.push_back({"look at the workspace whole, as root", workspace->mount});
+  if (!workspace->only_copy)
+    work.steps.push_back({"remove the workspace", ours("prune --workspace")});
   return work;
 }
 
@@ -53,7 +101,12 @@ nlohmann::json to_json(const JobWork& work) {
   nlohmann::json steps = nlohmann::json::array();
   for (const NextStep& step : work.steps)
     steps.push_back({{"does", step.does}, {"command", step.command}});
-  return {{"where", work.where}, {"steps", std::move(steps)}};
+  nlohmann::json workspace;
+  if (const auto& kept = work.workspace)
+    workspace = {{"path", kept->path},
+                 {"root", kept->root.empty() ? nlohmann::json() : nlohmann::json(kept->root)},
+                 {"only_copy", kept->only_copy}};
+  return {{"where", work.where}, {"steps", std::move(steps)}, {"workspace", std::move(workspace)}};
 }
 
 }  // namespace flow_runner::cli

@@ -141,6 +141,10 @@ void add_work(const JobResult& result, const JobWork& work, Page& page) {
     page.field("pushed", result.pushed_ref + " at " + result.pushed_sha);
   page.field("bundle", result.bundle.string());
   page.field("patch", result.patch.string());
+  if (const auto& kept = work.workspace) {
+    page.field("workspace", kept->path + (kept->only_copy ? " (the only copy of the work)" : ""));
+    page.field("root", kept->root);
+  }
   for (const NextStep& step : work.steps) page.line("  " + step.does + ":  " + step.command);
 }
 

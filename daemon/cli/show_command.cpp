@@ -84,7 +84,9 @@ int show_result(const StateDirectory& state, const JobDirectory& directory, cons
   if (!network) print_error(network.error());
   const auto known_network = network ? *network : std::nullopt;
   const auto job = directory.read_job();
-  const JobWork work = job_work(result, job ? &*job : nullptr, state_option(state));
+  const auto journal = directory.read_journal();
+  const auto kept = journal ? kept_workspace(directory, *journal) : std::nullopt;
+  const JobWork work = job_work(result, job ? &*job : nullptr, state_option(state), kept);
   if (form == ShowForm::text)
     print(STDOUT_FILENO, result_details(result, known_network, work));
   else

@@ -1,10 +1,13 @@
 #include <doctest/doctest.h>
+#include <filesystem>
 
 #include "daemon/cli/local_repository.hpp"
 #include "daemon/cli/plan.hpp"
 #include "daemon/cli/publish_target.hpp"
 #include "daemon/cli/result_view.hpp"
 #include "daemon/cli/usage.hpp"
+#include "executor/changes.hpp"
+#include "tests/fixtures/temporary_directory.hpp"
 
 using namespace flow_runner;
 using namespace flow_runner::cli;
@@ -140,6 +143,37 @@ TEST_CASE("job work: pushed work is fetched, refused work needs the person's own
   result = kept_result();
   result.bundle.clear();
   CHECK(job_work(result, &job, "").where == "nothing");
+}
+
+TEST_CASE("job work: a kept workspace is told with the commands that look at it and remove it") {
+  const fixtures::TemporaryDirectory folder;
+  const JobDirectory directory(folder.path());
+  const auto upper = directory.overlay() / "workspace/upper";
+  JournalEntry made, kept;
+  made.state = "workspace";
+  WorkspaceRecord record;
+  record.base = std::string(40, 'a');
+  record.mirror = "/s/mirror";
+  record.ref = "refs/heads/workloads/x";
+  record.snapshot_layers = {"/s/base/tree", "/s/delta/tree"};
+  made.data = to_json(record);
+  kept.state = "workspace_kept";
+  kept.data = {{"path", upper.string()}, {"whole", false}, {"only_copy", false}};
+  CHECK_FALSE(kept_workspace(directory, {made, kept}).has_value());
+  std::filesystem::create_directories(upper);
+  CHECK_FALSE(kept_workspace(directory, {made}).has_value());
+  const auto found = kept_workspace(directory, {made, kept});
+  REQUIRE(found.has_value());
+  CHECK(found->root.empty());
+  CHECK(has(found->mount, "lowerdir=" + upper.string() + ":"));
+  CHECK(has(found->mount, "/workspace/git:/s/delta/tree:/s/base/tree"));
+  const JobWork work = job_work(kept_result(), nullptr, "", found);
+  CHECK(work.steps.back().command == "flow-runner prune --workspace " + kept_result().id);
+  CHECK(has(result_details(kept_result(), std::nullopt, work), "workspace " + upper.string()));
+  kept.data["only_copy"] = true;
+  const JobWork only =
+      job_work(kept_result(), nullptr, "", kept_workspace(directory, {made, kept}));
+  CHECK_FALSE(has(only.steps.back().command, "prune"));
 }
 
 TEST_CASE("result view: headlines") {
