@@ -31,6 +31,9 @@ struct RepositorySpec {
   std::string project_path;    ///< group/project; `local/<folder>` without an origin
   std::string default_branch;  ///< empty: ask the remote
   bool include_work_tree = false;  ///< local path: start from HEAD plus tracked and untracked files
+  /// `ref` is a commit that an earlier job made of uncommitted files: only the mirror has it, and
+  /// what builds on it must not be published without the person's word.
+  bool captured_start = false;
   std::string username = "gitlab-ci-token";
   Secret token;            ///< empty: anonymous
   std::string token_name;  ///< the variable that the token came from; empty: none

@@ -175,6 +175,7 @@ Json repository_to_json(const RepositorySpec& repository, Secrets secrets) {
                {"project_path", encode(repository.project_path)},
                {"default_branch", encode(repository.default_branch)},
                {"include_work_tree", repository.include_work_tree},
+               {"captured_start", repository.captured_start},
                {"username", encode(repository.username)},
                {"token_name", encode(repository.token_name)},
                {"depth", repository.depth}};
@@ -188,6 +189,7 @@ void read_repository(ObjectReader& reader, RepositorySpec& repository) {
       .read("project_path", repository.project_path)
       .read("default_branch", repository.default_branch)
       .read("include_work_tree", repository.include_work_tree)
+      .read("captured_start", repository.captured_start)
       .read("username", repository.username)
       .read("token", repository.token)
       .read("token_name", repository.token_name)

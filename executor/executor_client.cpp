@@ -17,6 +17,7 @@
 #include "executor/executor_channel.hpp"
 #include "executor/job_follower.hpp"
 #include "executor/remove_tree.hpp"
+#include "executor/shell_channel.hpp"
 #include "sandbox/cgroup.hpp"
 #include "sandbox/process.hpp"
 
@@ -97,6 +98,7 @@ void finish_clean_up(const JobDirectory& job) {
 }  // namespace
 
 asio::awaitable<Result<JobResult>> run_executor(const StateDirectory& state, const Job& job,
+                                                const RunOptions& options,
                                                 Cancellation& cancellation, ExecutorEvents events) {
   using namespace asio::experimental::awaitable_operators;
   const auto executor = co_await asio::this_coro::executor;
@@ -105,7 +107,14 @@ asio::awaitable<Result<JobResult>> run_executor(const StateDirectory& state, con
   FR_CO_TRY(auto channel, make_channel());
   ProcessSpec spec = executor_spec("run", state, job.id);
   spec.extra_fds = {{channel.second.get(), channel_fd}, {lock.get(), lock_fd}};
+  for (std::string& word : to_words(options)) spec.argv.push_back(std::move(word));
+  std::pair<Descriptor, Descriptor> shell_socket;
+  if (options.shell != ShellUse::none) {
+    FR_CO_TRY(shell_socket, make_channel());
+    spec.extra_fds.emplace_back(shell_socket.second.get(), shell_fd);
+  }
   FR_CO_TRY(Process process, Process::spawn(executor, spec));
+  shell_socket.second.close();
   channel.second.close();
   lock.close();
 
@@ -126,8 +135,13 @@ asio::awaitable<Result<JobResult>> run_executor(const StateDirectory& state, con
     FollowEvents followed_events{events.on_log, events.on_journal};
     co_return co_await follow_job(directory, {}, std::move(followed_events));
   };
-  auto [followed, ended, lines] =
-      co_await (follow() && process.wait() && read_progress(stream, events));
+  // Not void: Boost 1.81 cannot join that to a tuple.
+  const auto shell = [&]() -> asio::awaitable<bool> {
+    if (shell_socket.first && events.shell) co_await events.shell(std::move(shell_socket.first));
+    co_return true;
+  };
+  auto [followed, ended, lines, shell_ended] =
+      co_await (follow() && process.wait() && read_progress(stream, events) && shell());
   if (!followed) co_return followed.error();
   if (!ended) co_return ended.error();
 

@@ -14,6 +14,7 @@
 #include "config/result.hpp"
 #include "executor/job_directory.hpp"
 #include "executor/job_result.hpp"
+#include "executor/run_options.hpp"
 #include "sandbox/cancellation.hpp"
 
 namespace flow_runner {
@@ -26,6 +27,9 @@ struct ExecutorEvents {
   std::function<void(const JournalEntry& entry)> on_journal;
   /// {"phase": "image", "text": "…", "done": n, "total": n}; lossy by design, masked.
   std::function<void(const nlohmann::json& progress)> on_progress;
+  /// When the options have a shell: our end of its socket (shell_channel.hpp). Returns when the
+  /// socket is closed, which it is at the job's end at the latest.
+  std::function<asio::awaitable<void>(Descriptor socket)> shell{};
 };
 
 /// Makes the job directory, starts `flow-runner job-executor` and follows the job. The job, secrets
@@ -35,6 +39,7 @@ struct ExecutorEvents {
 /// returns. When the caller dies, the executor sees the closed socket, stops the job and keeps its
 /// changes.
 asio::awaitable<Result<JobResult>> run_executor(const StateDirectory& state, const Job& job,
+                                                const RunOptions& options,
                                                 Cancellation& cancellation, ExecutorEvents events);
 
 /// Salvages every job of which no executor lives and no result exists; keeps their changes as

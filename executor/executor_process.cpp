@@ -1,5 +1,6 @@
 #include "executor/executor_process.hpp"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <linux/capability.h>
 #include <optional>
 #include <sched.h>
+#include <span>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -24,6 +26,7 @@
 #include "executor/executor_channel.hpp"
 #include "executor/git_worker.hpp"
 #include "executor/pipeline.hpp"
+#include "executor/shell_channel.hpp"
 #include "sandbox/capabilities.hpp"
 #include "sandbox/descriptor.hpp"
 #include "sandbox/mount.hpp"
@@ -42,6 +45,7 @@ struct Arguments {
   bool salvage = false;
   std::filesystem::path state;
   std::string id;
+  RunOptions options{};
 };
 
 // All that an executor and its helpers need, on the host or in the user's namespace.
@@ -124,7 +128,9 @@ Result<void> run_inner(const Arguments& arguments, Descriptor held) {
                           .directory = JobDirectory(state.jobs() / arguments.id),
                           .scratch = std::move(scratch),
                           .git_worker = git_worker_program(),
-                          .on_progress = {}};
+                          .on_progress = {},
+                          .options = arguments.options,
+                          .shell_fd = arguments.options.shell == ShellUse::none ? -1 : shell_fd};
   asio::posix::stream_descriptor held_stream(loop, held.release());
   asio::posix::stream_descriptor channel(loop);
   // The outer process died and the kernel's signal did not reach us: nothing may go on.
@@ -172,10 +178,11 @@ Result<void> run_inner(const Arguments& arguments, Descriptor held) {
   ::_exit(code);
 }
 
-int outer_main(pid_t inner) {
+int outer_main(const Arguments& arguments, pid_t inner) {
   // Whoever holds these would keep the client waiting or the job locked after the inner one's end.
   ::close(channel_fd);
   ::close(lock_fd);
+  if (arguments.options.shell != ShellUse::none) ::close(shell_fd);
   int status = 0;
   while (::waitpid(inner, &status, 0) < 0 && errno == EINTR) {
   }
@@ -198,7 +205,7 @@ Result<int> start(const Arguments& arguments) {
   if (inner < 0) return errno_error("cannot fork");
   if (inner > 0) {
     held.read.close();
-    return outer_main(inner);
+    return outer_main(arguments, inner);
   }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The outer process may be dead already; then the held pipe is closed, which the loop notices
@@ -212,12 +219,17 @@ Result<int> start(const Arguments& arguments) {
 }  // namespace
 
 int executor_main(const std::vector<std::string>& arguments) {
-  if (arguments.size() != 3 || (arguments[0] != "run" && arguments[0] != "salvage")) {
+  const bool salvage = !arguments.empty() && arguments[0] == "salvage";
+  const bool run = !arguments.empty() && arguments[0] == "run";
+  const auto options =
+      run_options_from(std::span(arguments).subspan(std::min<std::size_t>(arguments.size(), 3)));
+  if (arguments.size() < 3 || (!run && !salvage) || !options) {
     std::fprintf(stderr, "flow-runner: job-executor is started by flow-runner itself\n");
     return 64;
   }
   for (const int fd : {channel_fd, lock_fd}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  const auto code = start({arguments[0] == "salvage", arguments[1], arguments[2]});
+  if (options->shell != ShellUse::none) ::fcntl(shell_fd, F_SETFD, FD_CLOEXEC);
+  const auto code = start({salvage, arguments[1], arguments[2], *options});
   if (code) return *code;
   std::fprintf(stderr, "flow-runner: %s\n", code.error().message.c_str());
   return 1;

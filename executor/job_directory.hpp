@@ -38,7 +38,7 @@ std::filesystem::path default_state_directory();
 /// One line of journal.jsonl: a transition of the job, with what recovery needs to know after it.
 struct JournalEntry {
   /// accepted image workspace sandbox script script_ended changes publish kept workspace_kept
-  /// finished
+  /// shell shell_ended finished
   std::string state;
   std::chrono::system_clock::time_point at;
   nlohmann::json data = nlohmann::json::object();  ///< masked, no secrets

@@ -73,9 +73,19 @@ class JobRun {
   /// Tells what the job did with its network. Safe without a proxy and when called twice.
   asio::awaitable<void> stop_proxy();
   Stage run_script();
+  /// Instead of the script, or after it.
+  Stage run_shell();
+  /// The first of these that the image has; a failure when there is none.
+  Result<std::string> find_shell() const;
+  [[nodiscard]] SandboxCommand shell_command(std::vector<std::string> argv) const;
+  /// What ended the script or shell before its time.
+  [[nodiscard]] Error stopped_by(StopCause cause, const std::optional<DiskExhaustion>& disk) const;
+  /// Nothing of the job runs any more: the proxy ends, and the disk limit.
+  asio::awaitable<void> leave_sandbox();
   Stage handle_changes();
   Stage publish_changes(const TakenOver& taken);
   asio::awaitable<void> keep_changes(const ChangesContext& changes_context, const TakenOver& taken);
+  void tell_kept_workspace();
   void tell_changes(const ChangeSet& changes);
   asio::awaitable<void> finish();
   void describe_job();
@@ -125,6 +135,7 @@ class JobRun {
   JobResult result_;
   bool failed_ = false;
   bool script_over_ = false;
+  bool shell_next_ = false;  ///< the script failed, and the person wants to look
   /// False in a salvage: names that the job chose could hold a secret that nobody could mask, so
   /// none is shown.
   bool secrets_known_ = true;

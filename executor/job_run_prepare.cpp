@@ -306,13 +306,8 @@ void JobRun::warn_of_limits(const SandboxExit& exit) {
 JobRun::Stage JobRun::run_script() {
   using namespace asio::experimental::awaitable_operators;
   const Stopwatch watch;
-  const ImageFiles files(image_->layers);
-  const auto shell = files.find_program(
-      {"/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/bin/sh", "/usr/bin/sh"});
-  if (!shell || shell->empty())
-    co_return fail(JobCause::image_refused,
-                   {ErrorCode::invalid_input,
-                    "image " + image_->name + " has neither bash nor sh; commands need a shell"});
+  const auto shell = find_shell();
+  if (!shell) co_return fail(JobCause::image_refused, shell.error());
   auto pipe = make_pipe();
   if (!pipe) co_return fail(JobCause::system_failure, pipe.error());
   journal("script");
@@ -320,14 +315,8 @@ JobRun::Stage JobRun::run_script() {
   const auto executor = co_await asio::this_coro::executor;
   asio::posix::stream_descriptor output(executor, pipe->read.release());
   Alarm drain(executor);
-  SandboxCommand command;
-  command.argv = {*shell, std::string(job_files_in_container) + "/script"};
-  command.environment = build_environment(
-      job_, variables_, {image_->env, user_.home, record_.owner_uid, record_.owner_gid},
-      project_directory());
-  command.working_directory = project_directory();
+  SandboxCommand command = shell_command({*shell, std::string(job_files_in_container) + "/script"});
   command.output_fd = pipe->write.get();
-  command.grace = job_.limits.grace;
   const auto run_and_close = [&]() -> asio::awaitable<Result<SandboxExit>> {
     auto exit = co_await sandbox_->run(std::move(command), cancellation_);
     pipe->write.close();
@@ -341,23 +330,16 @@ JobRun::Stage JobRun::run_script() {
   auto [exit, bytes] = co_await (run_and_close() && read_output(output));
   result_.timings.script_ms = watch.milliseconds();
   log_->end_script();
-  co_await stop_proxy();
   const auto disk_full = disk_->full();
-  // What follows lies outside the limit, or is ours.
-  if (const auto lifted = disk_->lift(); !lifted) warn(lifted.error().message);
+  shell_next_ = context_.options.shell == ShellUse::on_failure && exit && !exit->status.success() &&
+                !cancellation_.requested();
+  if (!shell_next_) co_await leave_sandbox();
   if (!exit) co_return fail(JobCause::sandbox_refused, exit.error());
   result_.exit_code = exit->status.code;
   warn_of_limits(*exit);
   journal("script_ended", {{"exit_code", exit->status.code}});
   if (const auto stop = cancellation_.requested())
-    co_return fail(
-        cause_of(*stop),
-        {ErrorCode::cancelled,
-         *stop == StopCause::resource_exhausted && disk_full ? describe(*disk_full)
-         : *stop == StopCause::timeout
-             ? "the job was stopped after its time limit of " + format_duration(job_.limits.timeout)
-         : *stop == StopCause::runner_interrupted ? "the program that had started the job went away"
-                                                  : std::string("the job was cancelled")});
+    co_return fail(cause_of(*stop), stopped_by(*stop, disk_full));
   if (exit->status.success()) co_return true;
   if (exit->oom_kills > 0)
     co_return fail(

@@ -154,6 +154,24 @@ void JobRun::remove(const std::filesystem::path& path) {
     std::fprintf(stderr, "flow-runner: left-overs stay in %s\n", path.c_str());
 }
 
+void JobRun::tell_kept_workspace() {
+  const bool asked = context_.options.keep == KeepWorkspace::yes;
+  const auto overlay = context_.directory.overlay();
+  const bool copy = record_.kind == WorkspaceKind::copy;
+  const auto files = overlay / "workspace" / (copy ? "copy" : "upper");
+  if ((!asked && !unsaved_) || ::access(files.c_str(), F_OK) != 0) return;
+  journal("workspace_kept",
+          {{"path", files.string()}, {"whole", copy}, {"only_copy", unsaved_}, {"asked", asked}});
+  if (!asked) return;
+  say(copy ? "The workspace stays, as --keep asked, in " + files.string()
+           : "The workspace stays, as --keep asked: what the job changed in it is in " +
+                 files.string() +
+                 " (a file that is not there did not change, a device 0,0 is a deleted one)");
+  say("  in the rest of the container: " + (overlay / "root/upper").string());
+  say("  see how to look at it whole:  " + command_hint("show"));
+  if (!unsaved_) say("  remove it:                    " + command_hint("prune --workspace"));
+}
+
 asio::awaitable<void> JobRun::finish() {
   co_await stop_proxy();
   if (sandbox_) {
@@ -167,6 +185,7 @@ asio::awaitable<void> JobRun::finish() {
   }
   workspace_.reset();
   sandbox_.reset();
+  tell_kept_workspace();
   result_.timings.total_ms = total_.milliseconds();
   result_.finished_at = std::chrono::system_clock::now();
   if (log_) {
@@ -182,17 +201,17 @@ asio::awaitable<void> JobRun::finish() {
   }
   // Out of the way in one step: whoever salvages this job must never see half a workspace.
   const auto leavings = context_.directory.removing();
-  if (!unsaved_ && ::rename(context_.directory.overlay().c_str(), leavings.c_str()) != 0 &&
+  const bool stays = unsaved_ || context_.options.keep == KeepWorkspace::yes;
+  if (!stays && ::rename(context_.directory.overlay().c_str(), leavings.c_str()) != 0 &&
       errno != ENOENT)
     warn(errno_error("the workspace cannot be put aside").message);
   mask_result(result_, *patterns_);
   if (const auto written = context_.directory.write_result(result_); !written)
     std::fprintf(stderr, "flow-runner: %s\n", written.error().message.c_str());
   remove(leavings);
-  if (unsaved_)
+  if (unsaved_ && context_.options.keep == KeepWorkspace::no)
     remove(context_.directory.overlay() / "root");
-  else
-    remove(context_.directory.quarantine());
+  if (!unsaved_) remove(context_.directory.quarantine());
   journal("finished", {{"status", to_string(result_.status)}, {"cause", to_string(result_.cause)}});
 }
 
@@ -209,7 +228,9 @@ asio::awaitable<JobResult> JobRun::run() {
   if (co_await start() && co_await prepare_inputs() && co_await prepare_workspace() &&
       co_await prepare_sandbox()) {
     script_ran = true;
-    co_await run_script();
+    const bool shell_first = context_.options.shell == ShellUse::instead;
+    if (!shell_first) co_await run_script();
+    if (shell_first || shell_next_) co_await run_shell();
     script_over_ = true;
   }
   deadline.cancel();

@@ -12,6 +12,7 @@
 #include "config/job.hpp"
 #include "executor/job_directory.hpp"
 #include "executor/job_result.hpp"
+#include "executor/run_options.hpp"
 #include "sandbox/cancellation.hpp"
 
 namespace flow_runner {
@@ -23,6 +24,8 @@ struct PipelineContext {
   std::filesystem::path scratch;                           ///< tmpfs of this mount namespace; 0711
   std::filesystem::path git_worker;                        ///< the program flow-runner-git
   std::function<void(const nlohmann::json&)> on_progress;  ///< may be empty; must not block
+  RunOptions options{};
+  int shell_fd = -1;  ///< the shell's socket (shell_channel.hpp), if options has one; taken over
 };
 
 /// Runs the job and writes journal, log and result into its directory. Always ends with a result;

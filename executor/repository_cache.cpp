@@ -217,7 +217,10 @@ asio::awaitable<Result<RepositoryTips>> ask_remote(Preparation& work,
 /// Brings commits and snapshot into the cache. What is there already costs no lock and no process.
 asio::awaitable<Result<void>> provide(Preparation& work, PreparedRepository& prepared) {
   const auto missing = [&] {
-    std::set<std::string> commits = {prepared.commit};
+    std::set<std::string> commits;
+    // The repository that it was captured from could not give it.
+    const bool only_here = work.spec.captured_start && work.folder.keeps(prepared.commit);
+    if (!only_here) commits.insert(prepared.commit);
     if (prepared.default_tip) commits.insert(*prepared.default_tip);
     if (prepared.workload_tip) commits.insert(*prepared.workload_tip);
     std::vector<std::string> absent;

@@ -153,6 +153,11 @@ Result<void> RepositoryFolder::keep(const std::string& commit) const {
   return replace_file(file, commit + "\n", 0600);
 }
 
+bool RepositoryFolder::keeps(const std::string& commit) const {
+  std::error_code ignored;
+  return std::filesystem::exists(mirror() / snapshots_folder / commit, ignored);
+}
+
 void RepositoryFolder::forget(const std::string& commit) const {
   std::error_code ignored;
   std::filesystem::remove(mirror() / snapshots_folder / commit, ignored);

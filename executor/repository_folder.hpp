@@ -80,6 +80,7 @@ class RepositoryFolder {
   /// Keeps a snapshot's commit alive in the mirror, or no longer.
   [[nodiscard]] Result<void> keep(const std::string& commit) const;
   void forget(const std::string& commit) const;
+  [[nodiscard]] bool keeps(const std::string& commit) const;
 
   /// Absent: there is none, or a half-made one.
   [[nodiscard]] Result<std::optional<SnapshotInfo>> read_snapshot(const std::string& commit) const;

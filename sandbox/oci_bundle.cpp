@@ -115,7 +115,7 @@ json namespaces_of(const BundleSpec& spec) {
 
 json process_of(const BundleSpec& spec) {
   json process = {
-      {"terminal", false},
+      {"terminal", spec.terminal},
       {"user", {{"uid", spec.uid}, {"gid", spec.gid}, {"additionalGids", spec.groups}}},
       {"args", spec.argv},
       {"env", spec.environment},

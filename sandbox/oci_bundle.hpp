@@ -36,6 +36,7 @@ struct BundleSpec {
   NetworkMode network = NetworkMode::none;
   std::filesystem::path user_namespace;     ///< joined when not empty; `ids` is its map
   std::filesystem::path network_namespace;  ///< joined when not empty
+  bool terminal = false;  ///< a terminal of the container's own; its master goes to a socket
   std::uint64_t tmp_bytes = 1ULL << 30;
   std::uint64_t shm_bytes = 64ULL << 20;
   std::filesystem::path cgroup_path;  ///< only for runtimes that insist on one

@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 #include "sandbox/alarm.hpp"
+#include "sandbox/console_socket.hpp"
 #include "sandbox/contained_processes.hpp"
 #include "sandbox/descriptor.hpp"
 #include "sandbox/mount.hpp"
@@ -206,6 +209,7 @@ BundleSpec OciSandbox::bundle_for(const SandboxCommand& command) const {
         {spec_.scratch / "etc" / file, std::filesystem::path("/etc") / file, true});
   bundle.mounts.push_back({init_, init_in_container, true});
   bundle.mounts.insert(bundle.mounts.end(), spec_.mounts.begin(), spec_.mounts.end());
+  bundle.terminal = command.on_terminal != nullptr;
   bundle.network = spec_.network;
   bundle.user_namespace = spec_.scratch / "ns-user";
   if (namespaces_.network) bundle.network_namespace = spec_.scratch / "ns-net";
@@ -229,12 +233,23 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
   ProcessSpec process_spec;
   process_spec.argv =
       runtime_->run_command(spec_.scratch / "runtime", bundle, bundle / "log", name);
+  const auto executor = co_await asio::this_coro::executor;
+  std::optional<ConsoleSocket> console;
+  if (command.on_terminal) {
+    if (runtime_->is_runc())
+      co_return Error{ErrorCode::denied,
+                      "runc gives a terminal to detached containers only; install crun"};
+    const auto place = bundle / "console";
+    FR_CO_TRY(console, ConsoleSocket::listen(executor, place));
+    // Before the container's name, which is the last word.
+    const std::vector<std::string> option = {"--console-socket", place.string()};
+    process_spec.argv.insert(process_spec.argv.end() - 1, option.begin(), option.end());
+  }
   process_spec.environment = tool_environment();
   process_spec.stdout_fd = command.output_fd;
   process_spec.stderr_fd = command.output_fd;
   process_spec.cgroup_procs = cgroup_->procs_files();
   process_spec.resource_limits = resource_limits(spec_);
-  const auto executor = co_await asio::this_coro::executor;
   const std::uint64_t oom_before = cgroup_->oom_kills();
   const std::uint64_t refused_before = cgroup_->refused_tasks();
   FR_CO_TRY(Process process, Process::spawn(executor, process_spec));
@@ -251,7 +266,18 @@ asio::awaitable<Result<SandboxExit>> OciSandbox::run(SandboxCommand command,
     grace.set(command.grace, kill_all);
   });
   const auto on_kill = cancellation.on_kill([&](StopCause) { kill_all(); });
-  FR_CO_TRY(const ExitStatus status, co_await process.wait());
+  const auto end = [&]() -> asio::awaitable<Result<ExitStatus>> {
+    auto ended = co_await process.wait();
+    if (console) console->close();
+    co_return ended;
+  };
+  const auto take_terminal = [&]() -> asio::awaitable<void> {
+    if (!console) co_return;
+    if (auto master = co_await console->receive()) command.on_terminal(std::move(*master));
+  };
+  using namespace asio::experimental::awaitable_operators;
+  const Result<ExitStatus> ended = co_await (end() && take_terminal());
+  FR_CO_TRY(const ExitStatus status, ended);
   FR_CO_CHECK(kill(std::chrono::seconds(10)));
   const SandboxExit exit{status, cgroup_->oom_kills() - oom_before,
                          cgroup_->refused_tasks() - refused_before, cgroup_->swap_unlimited()};

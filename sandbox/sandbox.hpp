@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -42,13 +43,16 @@ struct SandboxSpec {
   LayerSet taken_away;  ///< see BundleSpec; no job sets it
 };
 
-/// One command in the sandbox. stdin is /dev/null.
+/// One command in the sandbox. stdin is /dev/null, unless it has a terminal.
 struct SandboxCommand {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  ///< NAME=value; nothing else is set
   std::filesystem::path working_directory;
   int output_fd = -1;                                         ///< stdout and stderr; borrowed
   std::chrono::milliseconds grace{std::chrono::seconds(10)};  ///< between TERM and KILL
+  /// Not empty: stdin, stdout and stderr are a new terminal of the container's, whose master comes
+  /// here before the command starts. `output_fd` then gets the runtime's own words.
+  std::function<void(Descriptor master)> on_terminal{};
 };
 
 struct SandboxExit {

@@ -57,6 +57,7 @@ void add_job_commands(CLI::App& app, Commands& c) {
   auto* show = app.add_subcommand("show", "Show what a job did");
   add_id(*show, c.show.id);
   show->add_flag("--diff", c.show.diff, "its changes as a patch");
+  show->add_flag("--json", c.show.json, "the result as one JSON object, with network and work");
   add_state_option(*show, c.show.state_dir);
   show->callback([&c] { c.chosen = [&c] { return show_command(c.show); }; });
 
@@ -97,6 +98,8 @@ void add_job_commands(CLI::App& app, Commands& c) {
       ->type_name("AGE");
   prune->add_flag("--unpublished", c.prune.unpublished,
                   "also remove changes of that age that were never published");
+  prune->add_option("--workspace", c.prune.workspace, "remove only what --keep left of this job")
+      ->type_name("ID");
   add_state_option(*prune, c.prune.state_dir);
   prune->callback([&c] { c.chosen = [&c] { return prune_command(c.prune); }; });
 }

@@ -13,11 +13,14 @@
 #include "config/registry_addresses.hpp"
 #include "config/variables.hpp"
 #include "daemon/cli/console.hpp"
+#include "daemon/cli/earlier_job.hpp"
 #include "daemon/cli/exec_inputs.hpp"
 #include "daemon/cli/exec_job.hpp"
 #include "daemon/cli/exec_view.hpp"
 #include "daemon/cli/plan.hpp"
 #include "daemon/cli/result_view.hpp"
+#include "daemon/cli/shell_client.hpp"
+#include "daemon/cli/terminal_text.hpp"
 #include "executor/executor_client.hpp"
 #include "executor/git_worker.hpp"
 #include "executor/masker.hpp"
@@ -46,8 +49,14 @@ Result<Flow> load_checked_flow(const fs::path& path) {
   return std::move(*file.flow);
 }
 
-Result<ExecInputs> read_inputs(const ExecOptions& options) {
+Result<ExecInputs> read_inputs(const ExecArguments& arguments, ExecOptions& options) {
   ExecInputs inputs;
+  if (!options.from_job.empty()) {
+    FR_TRY(const EarlierJob earlier, read_earlier_job(options.from_job, arguments.state_dir));
+    Adoption adoption = adopt(earlier, options);
+    inputs.warnings = std::move(adoption.warnings);
+    print(STDERR_FILENO, terminal_text(adoption.note, TerminalColours::removed) + "\n");
+  }
   if (!is_address(options.repo)) {
     fs::path start = options.repo.empty() ? fs::path(".") : fs::path(options.repo);
     if (options.repo.starts_with("file://")) start = options.repo.substr(7);
@@ -143,7 +152,15 @@ asio::awaitable<int> run_job(const ExecArguments& arguments, const ExecOptions& 
                  id);
   for (const std::string& warning : prepared.warnings) view->line("warning: " + warning);
   view->start(co_await asio::this_coro::executor, job.id);
-  const auto result = co_await run_executor(*state, job, cancellation, view->events());
+  const auto executor = co_await asio::this_coro::executor;
+  ExecutorEvents events = view->events();
+  events.shell = [&](Descriptor socket) -> asio::awaitable<void> {
+    ShellClient client(
+        executor, std::move(socket), [&] { view->suspend(); }, [&] { view->resume(); });
+    co_await client.run();
+  };
+  const RunOptions run{options.keep, options.shell, terminal_name()};
+  const auto result = co_await run_executor(*state, job, run, cancellation, std::move(events));
   if (!result) {
     view->finish(PhaseEnd::bad);
     print_error(result.error());
@@ -164,7 +181,10 @@ int exec_command(const ExecArguments& arguments) {
     print_error(checked.error());
     return exit_usage;
   }
-  const auto inputs = read_inputs(*options);
+  if (options->shell != ShellUse::none && !arguments.plan)
+    if (const auto terminal = check_shell_terminal(); !terminal)
+      return print_error(terminal.error());
+  const auto inputs = read_inputs(arguments, *options);
   if (!inputs) {
     print_error(inputs.error());
     return exit_usage;

@@ -161,7 +161,10 @@ void report_unmet_entries(const NetworkPolicy& policy, std::vector<std::string>&
 Result<void> set_network(const ExecOptions& options, const ExecInputs& inputs, ExecJob& result) {
   Job& job = result.job;
   job.network = options.network;
-  job.network_policy.deny = options.network_deny;
+  job.network_policy.allow = options.earlier_allow;
+  job.network_policy.deny = options.earlier_deny;
+  job.network_policy.deny.insert(job.network_policy.deny.end(), options.network_deny.begin(),
+                                 options.network_deny.end());
   for (const std::string& entry : options.network_allow) {
     FR_TRY(const auto rules,
            expand_network_entry(entry, "--network-allow", job, inputs.registries));
@@ -240,6 +243,7 @@ void add_given(const ExecOptions& options, const ExecInputs& inputs, ExecJob& re
     }
     job.variables.push_back(std::move(variable));
   };
+  for (const Variable& variable : options.earlier_variables) add("--from-job", variable);
   for (const auto& [name, value] : options.variables)
     add("--var", {.name = name, .value = Secret(value), .raw = true, .origin = "--var"});
   for (const SecretSource& source : options.secrets) {
@@ -286,6 +290,7 @@ bool names_registries(const ExecOptions& options, const Flow& flow) {
 
 Result<ExecJob> make_exec_job(const ExecOptions& options, const ExecInputs& inputs) {
   ExecJob result;
+  result.warnings = inputs.warnings;
   Job& job = result.job;
   job.id = make_job_id(inputs.now, inputs.chance);
   job.source = "exec";
@@ -302,6 +307,7 @@ Result<ExecJob> make_exec_job(const ExecOptions& options, const ExecInputs& inpu
   }
   const TokenGiven token_given = token == nullptr ? TokenGiven::no : TokenGiven::yes;
   job.repository.ref = options.ref;
+  job.repository.captured_start = options.captured_start;
   job.publish.mode = options.publish;
   job.publish.workload_ref =
       options.workload_ref.empty() ? default_workload_ref(inputs.chance) : options.workload_ref;

@@ -30,7 +30,8 @@ struct ExecInputs {
   std::optional<LocalRepository> local;  ///< absent: options.repo is an address
   std::vector<NetworkRule> registries;   ///< what the preset `registries` stands for here
   std::chrono::system_clock::time_point now;
-  std::uint64_t chance = 0;  ///< random bits for id and ref
+  std::uint64_t chance = 0;           ///< random bits for id and ref
+  std::vector<std::string> warnings;  ///< of reading all this
 };
 
 struct ExecJob {

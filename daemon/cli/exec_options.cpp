@@ -54,6 +54,7 @@ Result<void> read_network(const ExecArguments& arguments, ExecOptions& options) 
     const auto mode = network_mode_from(arguments.network);
     if (!mode) return wrong("--network is none, proxy or host, not \"" + arguments.network + "\"");
     options.network = *mode;
+    options.network_given = true;
   }
   const bool entries = !arguments.network_allow.empty() || !arguments.network_deny.empty();
   if (entries && options.network != NetworkMode::proxy)
@@ -182,9 +183,13 @@ void add_exec_options(CLI::App& app, ExecArguments& a) {
   app.add_option("--context-file", a.context_file, "the same from a file, - is standard input")
       ->type_name("FILE|-")
       ->group(task);
-  app.add_option("--event", a.event, "AI_FLOW_EVENT")
+  app.add_option("--event", a.event, "AI_FLOW_EVENT; default: mention")
       ->type_name("NAME")
-      ->capture_default_str()
+      ->group(task);
+  app.add_option("--from-job", a.from_job,
+                 "as an earlier job: its input, context, event, start, image, variables, network "
+                 "and limits, unless an option says otherwise; secrets are named again")
+      ->type_name("ID|DIR")
       ->group(task);
   app.add_option("--var", a.vars, "a CI/CD variable")
       ->type_name("NAME=VALUE")
@@ -251,12 +256,24 @@ void add_exec_options(CLI::App& app, ExecArguments& a) {
   app.add_flag("--with-git-token", a.with_git_token,
                "give the script the git token in a dry run too")
       ->group(result);
+  app.add_flag("--keep", a.keep, "leave the workspace where it is, to look at it afterwards")
+      ->group(result);
+  app.add_flag("--shell", a.shell, "a shell of yours in the sandbox instead of the flow's commands")
+      ->group(result);
+  app.add_flag("--shell-on-failure", a.shell_on_failure, "the same after them, when they failed")
+      ->group(result);
   app.add_flag("--plan", a.plan, "show what would run, and start nothing")->group(result);
   app.add_flag("--json", a.json, "the result as one JSON object on stdout")->group(result);
   app.add_option("--state-dir", a.state_dir, "where images, repositories and jobs are kept")
       ->type_name("DIR")
       ->group(result);
   app.add_flag("-v,--verbose", a.verbose, "say more")->group(result);
+}
+
+bool is_event_name(std::string_view name) noexcept {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
 }
 
 Result<SecretSource> read_secret_option(const std::string& word) {
@@ -275,6 +292,16 @@ Result<SecretSource> read_secret_option(const std::string& word) {
   return SecretSource{.name = name, .file = word.substr(equals + 2)};
 }
 
+Result<ShellUse> read_shell(const ExecArguments& a) {
+  if (!a.shell && !a.shell_on_failure) return ShellUse::none;
+  if (a.shell && a.shell_on_failure)
+    return wrong("--shell comes instead of the commands, --shell-on-failure after them: give one");
+  if (a.json) return wrong("a shell and --json would share standard output: give one of them");
+  if (a.input_file == "-" || a.context_file == "-")
+    return wrong("a shell needs standard input for itself: give the text by a file");
+  return a.shell ? ShellUse::instead : ShellUse::on_failure;
+}
+
 Result<ExecOptions> read_exec_options(const ExecArguments& a) {
   if (a.plan && a.json) return wrong("--plan has no result for --json: give one of them");
   ExecOptions options;
@@ -282,7 +309,7 @@ Result<ExecOptions> read_exec_options(const ExecArguments& a) {
   options.repo = a.repo;
   options.ref = a.ref;
   options.workload_ref = a.workload_ref;
-  options.event = a.event;
+  options.from_job = a.from_job;
   options.git_token_from = a.git_token_from;
   options.image = a.image;
   options.ca_file = a.ca_file;
@@ -291,10 +318,9 @@ Result<ExecOptions> read_exec_options(const ExecArguments& a) {
   FR_TRY(options.context, read_text_source("--context", a.context, a.context_file));
   if (options.input.file == "-" && options.context.file == "-")
     return wrong("standard input can be read only once: --input-file - or --context-file -");
-  const auto word_char = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-  };
-  if (a.event.empty() || !std::all_of(a.event.begin(), a.event.end(), word_char))
+  options.event_given = !a.event.empty();
+  if (options.event_given) options.event = a.event;
+  if (!is_event_name(options.event))
     return wrong("--event is a name such as mention or assign_reviewer");
   for (const std::string& word : a.vars) {
     FR_TRY(auto variable, read_variable(word));
@@ -306,6 +332,8 @@ Result<ExecOptions> read_exec_options(const ExecArguments& a) {
   }
   if (!a.git_token_from.empty() && !is_variable_name(a.git_token_from))
     return wrong("--git-token-from needs the name of a secret, never a token");
+  if (a.keep) options.keep = KeepWorkspace::yes;
+  FR_TRY(options.shell, read_shell(a));
   FR_TRY(options.pull, read_pull(a.pull));
   FR_TRY(options.required_layers, read_required_layers(a.sandbox_require));
   FR_CHECK(read_network(a, options));

@@ -6,12 +6,14 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "config/flow.hpp"
 #include "config/job.hpp"
 #include "config/result.hpp"
+#include "executor/run_options.hpp"
 
 namespace CLI {
 class App;
@@ -21,13 +23,12 @@ namespace flow_runner::cli {
 
 /// The words as typed; the command line parser writes here.
 struct ExecArguments {
-  std::string flow, repo, ref, workload_ref, event = "mention", git_token_from, image, pull,
-                                             network, memory, cpus, pids, disk, timeout, ca_file,
-                                             state_dir, sandbox_require;
+  std::string flow, repo, ref, workload_ref, event, git_token_from, image, pull, network, memory,
+      cpus, pids, disk, timeout, ca_file, state_dir, sandbox_require, from_job;
   std::optional<std::string> input, input_file, context, context_file;
   std::vector<std::string> vars, secrets, network_allow, network_deny;
   bool push = false, push_local = false, include_uncommitted = false, with_git_token = false,
-       plan = false, json = false;
+       plan = false, json = false, keep = false, shell = false, shell_on_failure = false;
   int verbose = 0;
 };
 
@@ -51,13 +52,15 @@ struct ExecOptions {
   std::string repo;  ///< folder or address; empty: the current folder's repository
   std::string ref, workload_ref;
   TextSource input, context;
-  std::string event;
+  std::string event = "mention";
+  bool event_given = false;
   std::vector<std::pair<std::string, std::string>> variables;
   std::vector<SecretSource> secrets;
   std::string git_token_from;
   std::string image;
   std::optional<PullPolicy> pull;
   NetworkMode network = NetworkMode::proxy;
+  bool network_given = false;
   std::vector<std::string> network_allow;  ///< checked entries and names of presets
   std::vector<NetworkRule> network_deny;
   ResourceLimits limits;
@@ -67,7 +70,17 @@ struct ExecOptions {
   PublishMode publish = PublishMode::none;
   DirtyTree dirty = DirtyTree::refused;
   GitToken git_token = GitToken::withheld;
+  KeepWorkspace keep = KeepWorkspace::no;
+  ShellUse shell = ShellUse::none;
+  std::string from_job;  ///< an id or a job folder; empty: none
+  /// What adopt() took from it beside what it could fill in above; ours come later.
+  bool captured_start = false;
+  std::vector<Variable> earlier_variables;
+  std::vector<NetworkRule> earlier_allow, earlier_deny;
 };
+
+/// Lower-case letters, digits and `_`.
+bool is_event_name(std::string_view name) noexcept;
 
 /// Declares the options; `arguments` must outlive `app`.
 void add_exec_options(CLI::App& app, ExecArguments& arguments);

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <unistd.h>
+#include <utility>
 
 #include "daemon/cli/console.hpp"
 
@@ -13,6 +14,8 @@ namespace {
 
 constexpr std::array<std::string_view, 6> phases{"image",  "workspace", "sandbox",
                                                  "script", "changes",   "publish"};
+
+constexpr std::size_t max_waiting = 64 << 10;
 
 template <class T>
 T value_or(const nlohmann::json& object, const char* key, T otherwise) {
@@ -37,13 +40,12 @@ void ExecView::start(boost::asio::any_io_executor executor, const std::string& j
 }
 
 ExecutorEvents ExecView::events() {
-  return {
-      .on_log = [this](std::string_view bytes) { print(STDERR_FILENO, terminal_.output(bytes)); },
-      .on_journal = [this](const JournalEntry& entry) { on_journal(entry); },
-      .on_progress = [this](const nlohmann::json& progress) { on_progress(progress); }};
+  return {.on_log = [this](std::string_view bytes) { show(terminal_.output(bytes)); },
+          .on_journal = [this](const JournalEntry& entry) { on_journal(entry); },
+          .on_progress = [this](const nlohmann::json& progress) { on_progress(progress); }};
 }
 
-void ExecView::line(std::string_view text) { print(STDERR_FILENO, terminal_.line(text)); }
+void ExecView::line(std::string_view text) { show(terminal_.line(text)); }
 
 void ExecView::interrupted(int count) {
   if (count == 1) line("stopping; what the job changed is kept (Ctrl-C again: kill it now)");
@@ -53,7 +55,7 @@ void ExecView::interrupted(int count) {
 void ExecView::finish(PhaseEnd end) {
   alarm_.reset();
   // The phase that failed has been shown as such; what follows it did its own work well.
-  print(STDERR_FILENO, terminal_.end_phase(failure_shown_ ? PhaseEnd::good : end));
+  show(terminal_.end_phase(failure_shown_ ? PhaseEnd::good : end));
 }
 
 void ExecView::on_journal(const JournalEntry& entry) {
@@ -61,11 +63,11 @@ void ExecView::on_journal(const JournalEntry& entry) {
     line("journal: " + entry.state + " " +
          entry.data.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   if (std::find(phases.begin(), phases.end(), entry.state) != phases.end())
-    print(STDERR_FILENO, terminal_.begin_phase(entry.state));
+    show(terminal_.begin_phase(entry.state));
   if (entry.state != "script_ended") return;
   const bool good = value_or(entry.data, "exit_code", 0) == 0;
   failure_shown_ = !good;
-  print(STDERR_FILENO, terminal_.end_phase(good ? PhaseEnd::good : PhaseEnd::bad));
+  show(terminal_.end_phase(good ? PhaseEnd::good : PhaseEnd::bad));
 }
 
 void ExecView::on_progress(const nlohmann::json& progress) {
@@ -75,11 +77,26 @@ void ExecView::on_progress(const nlohmann::json& progress) {
   if (verbose_ > 0 && !terminal_.style().live)
     line(told.text);
   else
-    print(STDERR_FILENO, terminal_.progress(told));
+    show(terminal_.progress(told));
+}
+
+void ExecView::show(std::string_view text) {
+  if (!suspended_) return print(STDERR_FILENO, text);
+  if (waiting_.size() + text.size() <= max_waiting) waiting_ += text;
+}
+
+void ExecView::suspend() {
+  show(terminal_.end_phase(PhaseEnd::good));
+  suspended_ = true;
+}
+
+void ExecView::resume() {
+  suspended_ = false;
+  show(std::exchange(waiting_, std::string()));
 }
 
 void ExecView::tick() {
-  print(STDERR_FILENO, terminal_.tick());
+  if (!suspended_) show(terminal_.tick());
   alarm_->set(std::chrono::seconds(1), [this] { tick(); });
 }
 

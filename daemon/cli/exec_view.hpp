@@ -26,15 +26,22 @@ class ExecView {
   /// The person pressed Ctrl-C for the count-th time.
   void interrupted(int count);
   void finish(PhaseEnd end);
+  /// The terminal is somebody else's: what is to be shown waits (64 KiB of it; the log has the
+  /// rest).
+  void suspend();
+  void resume();
 
  private:
   void on_journal(const JournalEntry& entry);
   void on_progress(const nlohmann::json& progress);
   void tick();
+  void show(std::string_view text);
 
   Terminal terminal_;
   int verbose_;
   bool failure_shown_ = false;
+  bool suspended_ = false;
+  std::string waiting_;
   std::unique_ptr<Alarm> alarm_;
 };
 

@@ -15,9 +15,9 @@ int list_command(const ListArguments& arguments);
 
 struct ShowArguments {
   std::string id, state_dir;
-  bool diff = false;
+  bool diff = false, json = false;
 };
-/// What a job did, or its diff.
+/// What a job did: in words, as JSON, or its diff.
 int show_command(const ShowArguments& arguments);
 
 struct ApplyArguments {
@@ -37,6 +37,7 @@ int publish_command(const PublishArguments& arguments);
 
 struct PruneArguments {
   std::string state_dir, older_than;
+  std::string workspace;     ///< an id: only that job's kept workspace is removed
   bool unpublished = false;  ///< older_than counts for jobs with unpublished changes too
 };
 /// Removes old finished jobs, cached repositories' snapshots, and what crashes left behind.

@@ -57,7 +57,8 @@ GitContext git_context(const PublishArguments& arguments, const GivenSecret& tok
 asio::awaitable<Result<bool>> builds_on_uncommitted(const KeptChanges& kept,
                                                     const GitContext& context,
                                                     Cancellation& cancellation) {
-  if (!kept.job().repository.include_work_tree) co_return false;
+  const RepositorySpec& repository = kept.job().repository;
+  if (!repository.include_work_tree && !repository.captured_start) co_return false;
   const auto source = find_repository(kept.job().repository.url);
   if (!source) co_return true;
   GitCommand has_base;

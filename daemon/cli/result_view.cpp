@@ -17,6 +17,7 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 
 constexpr std::size_t max_shown_changes = 50;
+constexpr std::size_t max_shown_hosts = 20;
 constexpr std::size_t short_commit = 12;
 
 // Names, messages and warnings can hold what an agent wrote.
@@ -56,6 +57,10 @@ class Page {
     text_ += label + plain(value) + "\n";
   }
   void line(std::string_view value) { text_ += plain(value) + "\n"; }
+  void entry(std::string_view name, std::string_view value) {
+    field("  " + std::string(name) + std::string(name.size() < 9 ? 9 - name.size() : 0, ' '),
+          value);
+  }
   std::string take() { return std::move(text_); }
 
  private:
@@ -73,8 +78,8 @@ void add_changes(const JobResult& result, Page& page) {
               " more: see --diff, or `changes` in " + "result.json");
 }
 
-std::string timings_text(const JobTimings& timings) {
-  const std::array<std::pair<const char*, std::optional<std::int64_t>>, 8> phases{{
+void add_phases(const JobTimings& timings, Page& page) {
+  const std::array<std::pair<const char*, std::optional<std::int64_t>>, 7> phases{{
       {"queue", timings.queue_ms},
       {"image", timings.image_ms},
       {"workspace", timings.workspace_ms},
@@ -82,15 +87,65 @@ std::string timings_text(const JobTimings& timings) {
       {"script", timings.script_ms},
       {"changes", timings.changes_ms},
       {"publish", timings.publish_ms},
-      {"total", timings.total_ms},
   }};
-  std::string text;
-  for (const auto& [name, ms] : phases) {
-    if (!ms) continue;
-    if (!text.empty()) text += ", ";
-    text += std::string(name) + " " + format_duration_rounded(milliseconds(*ms));
+  page.line("phases");
+  for (const auto& [name, ms] : phases)
+    if (ms) page.entry(name, format_duration_rounded(milliseconds(*ms)));
+}
+
+// Most first, so that what is left out is what matters least.
+template <class Count, class Text>
+void add_hosts(const NetworkSummary& network, const char* label, Count count, Text text,
+               Page& page) {
+  std::vector<const NetworkHost*> hosts;
+  for (const NetworkHost& host : network.hosts)
+    if (count(host) > 0) hosts.push_back(&host);
+  std::stable_sort(hosts.begin(), hosts.end(), [&](const NetworkHost* a, const NetworkHost* b) {
+    return count(*a) > count(*b);
+  });
+  for (std::size_t i = 0; i < std::min(hosts.size(), max_shown_hosts); ++i)
+    page.entry(label, hosts[i]->host + "  " + text(*hosts[i]));
+  if (hosts.size() > max_shown_hosts)
+    page.entry(label, "and " + std::to_string(hosts.size() - max_shown_hosts) +
+                          " more: see --json, or network.jsonl");
+}
+
+void add_network(const JobResult& result, const std::optional<NetworkSummary>& network,
+                 Page& page) {
+  if (!network) return page.field("network", result.network);
+  const auto traffic = [](const NetworkHost& host) {
+    return counted(host.connections, "connection") + ", " + format_bytes_rounded(host.bytes_up) +
+           " up, " + format_bytes_rounded(host.bytes_down) + " down";
+  };
+  const auto times = [](std::uint64_t count, const NetworkHost& host) {
+    return counted(count, "time") + (host.reason.empty() ? "" : ": " + host.reason);
+  };
+  const NetworkHost& total = network->total;
+  page.field("network", result.network + ": " + traffic(total) + "; " +
+                            std::to_string(total.denied) + " denied, " +
+                            std::to_string(total.failed) + " failed" +
+                            (network->complete ? "" : " (not complete: there were more)"));
+  add_hosts(
+      *network, "reached", [](const NetworkHost& host) { return host.connections; }, traffic, page);
+  add_hosts(
+      *network, "denied", [](const NetworkHost& host) { return host.denied; },
+      [&](const NetworkHost& host) { return times(host.denied, host); }, page);
+  add_hosts(
+      *network, "failed", [](const NetworkHost& host) { return host.failed; },
+      [&](const NetworkHost& host) { return times(host.failed, host); }, page);
+}
+
+void add_work(const JobResult& result, const JobWork& work, Page& page) {
+  if (work.where == "nothing") return page.field("work", "none is kept: nothing changed");
+  if (!result.pushed_ref.empty())
+    page.field("pushed", result.pushed_ref + " at " + result.pushed_sha);
+  page.field("bundle", result.bundle.string());
+  page.field("patch", result.patch.string());
+  if (const auto& kept = work.workspace) {
+    page.field("workspace", kept->path + (kept->only_copy ? " (the only copy of the work)" : ""));
+    page.field("root", kept->root);
   }
-  return text;
+  for (const NextStep& step : work.steps) page.line("  " + step.does + ":  " + step.command);
 }
 
 std::string joined(const std::vector<std::string>& words) {
@@ -125,7 +180,8 @@ std::string exec_summary(const JobResult& result, const Job& job) {
   return page.take();
 }
 
-std::string result_details(const JobResult& result) {
+std::string result_details(const JobResult& result, const std::optional<NetworkSummary>& network,
+                           const JobWork& work) {
   Page page;
   page.field("job", result.id);
   page.field("status", status_words(result));
@@ -135,21 +191,27 @@ std::string result_details(const JobResult& result) {
   page.field("flow", result.flow_path);
   page.field("image",
              result.image_name + (result.image_digest.empty() ? "" : " ") + result.image_digest);
-  page.field("network", result.network);
   page.field("base", result.base);
   page.field("commit", result.commit);
-  if (!result.pushed_ref.empty())
-    page.field("pushed", result.pushed_ref + " at " + result.pushed_sha);
   page.field("token", result.token_used);
   page.field("layers", joined(result.layers));
-  page.field("timings", timings_text(result.timings));
+  page.field("missing", joined(result.missing_layers));
+  add_phases(result.timings, page);
+  add_network(result, network, page);
   page.field("log", result.log.string());
-  page.field("bundle", result.bundle.string());
-  page.field("patch", result.patch.string());
   for (const std::string& warning : result.warnings) page.field("warning", warning);
   page.field("changes", result.changes.empty() ? "none" : counted(result.changes.size(), "file"));
   add_changes(result, page);
+  add_work(result, work, page);
   return page.take();
+}
+
+nlohmann::json result_document(const JobResult& result,
+                               const std::optional<NetworkSummary>& network, const JobWork& work) {
+  nlohmann::json document = flow_runner::to_json(result);
+  document["network_use"] = network ? flow_runner::to_json(*network) : nlohmann::json();
+  document["work"] = to_json(work);
+  return document;
 }
 
 std::string age_text(std::chrono::system_clock::duration age) {

@@ -175,6 +175,9 @@ TEST_CASE("exec options: mistakes are refused by name") {
       {{"--event", "a b"}, "--event"},
       {{"--git-token-from", "glpat-abc"}, "--git-token-from"},
       {{"--ref", "x", "--include-uncommitted"}, "--include-uncommitted"},
+      {{"--shell", "--shell-on-failure"}, "give one"},
+      {{"--shell", "--json"}, "--json"},
+      {{"--shell-on-failure", "--input-file", "-"}, "standard input"},
   };
   for (const auto& [words, expected] : table) {
     CAPTURE(words.front());

@@ -1,10 +1,13 @@
 #include <doctest/doctest.h>
+#include <filesystem>
 
 #include "daemon/cli/local_repository.hpp"
 #include "daemon/cli/plan.hpp"
 #include "daemon/cli/publish_target.hpp"
 #include "daemon/cli/result_view.hpp"
 #include "daemon/cli/usage.hpp"
+#include "executor/changes.hpp"
+#include "tests/fixtures/temporary_directory.hpp"
 
 using namespace flow_runner;
 using namespace flow_runner::cli;
@@ -84,10 +87,93 @@ TEST_CASE("plan: the target of a push is a full ref at an address") {
 }
 
 TEST_CASE("result view: what an agent named cannot steer the terminal") {
-  const std::string text = result_details(kept_result());
+  NetworkSummary network;
+  network.hosts = {{.host = "evil\x1b[2J:443", .denied = 2, .reason = "no\nlines"}};
+  const std::string text = result_details(kept_result(), network, {});
+  CHECK(has(text, "no lines"));
   CHECK_FALSE(has(text, "\x1b"));
   CHECK(has(text, "\"b\\377\""));
   CHECK(has(text, "success"));
+}
+
+TEST_CASE("result view: phases, network and what to do next are shown") {
+  JobResult result = kept_result();
+  result.network = "proxy";
+  result.timings.image_ms = 492;
+  result.timings.script_ms = 4000;
+  NetworkSummary network;
+  network.hosts = {
+      {.host = "a.example:443", .connections = 1, .bytes_up = 10, .bytes_down = 2048, .reason = ""},
+      {.host = "b.example:443", .denied = 3, .reason = "not in network.allow"}};
+  network.total = {
+      .host = "", .connections = 1, .bytes_up = 10, .bytes_down = 2048, .denied = 3, .reason = ""};
+  const JobWork work = job_work(result, nullptr, " --state-dir /s");
+  const std::string text = result_details(result, network, work);
+  CHECK(has(text, "  image     492ms\n"));
+  CHECK(has(text, "  script    4.0s\n"));
+  CHECK_FALSE(has(text, "publish   "));
+  CHECK(has(text, "proxy: 1 connection, 10 B up, 2.0 KiB down; 3 denied, 0 failed\n"));
+  CHECK(has(text, "  reached   a.example:443  1 connection, 10 B up, 2.0 KiB down\n"));
+  CHECK(has(text, "  denied    b.example:443  3 times: not in network.allow\n"));
+  CHECK(has(text, "apply:  flow-runner apply 20261122-143012-3f9a01 --state-dir /s\n"));
+  CHECK(has(text, "publish:  flow-runner publish 20261122-143012-3f9a01 --state-dir /s\n"));
+}
+
+TEST_CASE("result view: the JSON is the result with network and work beside it") {
+  JobResult result = kept_result();
+  const auto document = result_document(result, std::nullopt, job_work(result, nullptr, ""));
+  CHECK(document["id"] == result.id);
+  CHECK(document["network_use"].is_null());
+  CHECK(document["work"]["where"] == "bundle");
+  CHECK(document["work"]["steps"][1]["command"] == "flow-runner apply " + result.id);
+}
+
+TEST_CASE("job work: pushed work is fetched, refused work needs the person's own word") {
+  JobResult result = kept_result();
+  Job job = planned_job();
+  job.publish.url = "/srv/my project.git";
+  result.pushed_ref = "refs/heads/workloads/x";
+  JobWork work = job_work(result, &job, "");
+  CHECK(work.where == "pushed");
+  CHECK(work.steps.front().command == "git fetch '/srv/my project.git' refs/heads/workloads/x");
+  result = kept_result();
+  result.cause = JobCause::publish_refused;
+  work = job_work(result, &job, "");
+  CHECK(work.steps.back().command == "flow-runner publish " + result.id + " --override-guard");
+  result = kept_result();
+  result.bundle.clear();
+  CHECK(job_work(result, &job, "").where == "nothing");
+}
+
+TEST_CASE("job work: a kept workspace is told with the commands that look at it and remove it") {
+  const fixtures::TemporaryDirectory folder;
+  const JobDirectory directory(folder.path());
+  const auto upper = directory.overlay() / "workspace/upper";
+  JournalEntry made, kept;
+  made.state = "workspace";
+  WorkspaceRecord record;
+  record.base = std::string(40, 'a');
+  record.mirror = "/s/mirror";
+  record.ref = "refs/heads/workloads/x";
+  record.snapshot_layers = {"/s/base/tree", "/s/delta/tree"};
+  made.data = to_json(record);
+  kept.state = "workspace_kept";
+  kept.data = {{"path", upper.string()}, {"whole", false}, {"only_copy", false}};
+  CHECK_FALSE(kept_workspace(directory, {made, kept}).has_value());
+  std::filesystem::create_directories(upper);
+  CHECK_FALSE(kept_workspace(directory, {made}).has_value());
+  const auto found = kept_workspace(directory, {made, kept});
+  REQUIRE(found.has_value());
+  CHECK(found->root.empty());
+  CHECK(has(found->mount, "lowerdir=" + upper.string() + ":"));
+  CHECK(has(found->mount, "/workspace/git:/s/delta/tree:/s/base/tree"));
+  const JobWork work = job_work(kept_result(), nullptr, "", found);
+  CHECK(work.steps.back().command == "flow-runner prune --workspace " + kept_result().id);
+  CHECK(has(result_details(kept_result(), std::nullopt, work), "workspace " + upper.string()));
+  kept.data["only_copy"] = true;
+  const JobWork only =
+      job_work(kept_result(), nullptr, "", kept_workspace(directory, {made, kept}));
+  CHECK_FALSE(has(only.steps.back().command, "prune"));
 }
 
 TEST_CASE("result view: headlines") {

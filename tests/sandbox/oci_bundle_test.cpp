@@ -163,3 +163,10 @@ TEST_CASE("seccomp: nested namespaces have to be asked for") {
   CHECK(action_for(profile, "clone") == "SCMP_ACT_ALLOW");
   CHECK(action_for(profile, "bpf") == "SCMP_ACT_ERRNO");
 }
+
+TEST_CASE("oci bundle: a command has a terminal only where it is asked for") {
+  CHECK(oci_config(some_spec())["process"]["terminal"] == false);
+  BundleSpec spec = some_spec();
+  spec.terminal = true;
+  CHECK(oci_config(spec)["process"]["terminal"] == true);
+}
