@@ -187,6 +187,20 @@ TEST_CASE("masker: armour without a key, and keys that are public, are left") {
                   key_lines(1, "\n"));
 }
 
+TEST_CASE("masker: a private key in a diff or a quoted mail is masked as well") {
+  for (const char* margin : {"+", "-", "> ", " "}) {
+    CAPTURE(margin);
+    const std::string begin = std::string(margin) + "-----BEGIN PRIVATE" + " KEY-----\n";
+    const std::string end = std::string(margin) + "-----END PRIVATE" + " KEY-----\n";
+    std::string out;
+    Masker masker(MaskerPatterns::compile({}));
+    masker.write(begin + margin + tail(64) + "\n" + margin + tail(64) + "\n" + end, out);
+    masker.flush(out);
+    CHECK(out.find(tail(24)) == std::string::npos);
+    CHECK(out.ends_with("-----END PRIVATE" + std::string(" KEY-----\n")));
+  }
+}
+
 TEST_CASE("masker: a candidate is held back no longer than it is one") {
   Masker masker(MaskerPatterns::compile({}));
   const auto write = [&masker](const std::string& text) {
@@ -205,7 +219,9 @@ TEST_CASE("masker: a candidate is held back no longer than it is one") {
   CHECK(write("-----BEGIN PRIVATE KEY-----\n") == "-----BEGIN PRIVATE KEY-----\n");
   CHECK(write(tail(24)) == "[MASKED]");
   CHECK(write("\n") == "");
-  CHECK(write("-") == "\n-");
+  // The margin of a diff, or the armour's end.
+  CHECK(write("-") == "");
+  CHECK(write("-") == "\n--");
 }
 
 TEST_CASE("masker: ordinary text stays as it is, byte for byte") {

@@ -75,6 +75,24 @@ DiskLimit limit_for(asio::io_context& loop, const std::filesystem::path& folder,
   return std::move(*limit);
 }
 
+/// A file system of a test's own: the watch goes by free space, which others take and give back.
+class PrivateDisk {
+ public:
+  PrivateDisk() {
+    REQUIRE(::unshare(CLONE_NEWNS) == 0);
+    REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    REQUIRE(::mount("disk", folder_.path().c_str(), "tmpfs", 0, "size=64m") == 0);
+  }
+  ~PrivateDisk() { ::umount2(folder_.path().c_str(), MNT_DETACH); }
+  PrivateDisk(const PrivateDisk&) = delete;
+  PrivateDisk& operator=(const PrivateDisk&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return folder_.path(); }
+  std::filesystem::path operator/(std::string_view name) const { return folder_ / name; }
+
+ private:
+  TemporaryDirectory folder_;
+};
+
 /// A loop-mounted ext4 that enforces project quotas, in a mount namespace of this test's own.
 class QuotaDisk {
  public:
@@ -241,7 +259,7 @@ TEST_CASE("disk usage: deleted files that another process holds open count, once
 }
 
 TEST_CASE("disk watch: growth over the limit calls back once, with what was measured") {
-  TemporaryDirectory folder;
+  PrivateDisk folder;
   asio::io_context loop;
   DiskLimit limit = limit_for(loop, folder.path(), 4 * mebibyte);
   if (limit.layer() != "disk_watch") return;
@@ -259,7 +277,7 @@ TEST_CASE("disk watch: growth over the limit calls back once, with what was meas
 }
 
 TEST_CASE("disk watch: many empty files reach the limit of entries") {
-  TemporaryDirectory folder;
+  PrivateDisk folder;
   asio::io_context loop;
   DiskLimit limit = limit_for(loop, folder.path(), 4 * mebibyte);
   if (limit.layer() != "disk_watch") return;
