@@ -14,11 +14,11 @@ using nlohmann::json;
 
 // NetworkLog stops at half of it.
 constexpr std::size_t max_file_bytes = 32U << 20;
-constexpr std::size_t max_text_bytes = 512;
+constexpr std::size_t max_summary_bytes = 512;
 
 /// The writer made it so; a file can be copied from anywhere.
-std::string plain(std::string_view text) {
-  std::string safe(text.substr(0, max_text_bytes));
+std::string plain_summary(std::string_view text) {
+  std::string safe(text.substr(0, max_summary_bytes));
   for (char& c : safe)
     if (c < ' ' || c > '~') c = '?';
   return safe;
@@ -26,8 +26,9 @@ std::string plain(std::string_view text) {
 
 std::string text_of(const json& line, const char* key) {
   const auto found = line.find(key);
-  return found != line.end() && found->is_string() ? plain(found->get_ref<const std::string&>())
-                                                   : std::string();
+  return found != line.end() && found->is_string()
+             ? plain_summary(found->get_ref<const std::string&>())
+             : std::string();
 }
 
 std::uint64_t number_of(const json& line, const char* key) {
