@@ -25,7 +25,7 @@ namespace {
 constexpr std::size_t max_file_bytes = 64U << 20;
 constexpr std::size_t max_named = 10;
 
-Error wrong(std::string message) { return {ErrorCode::invalid_input, std::move(message)}; }
+Error wrong_use(std::string message) { return {ErrorCode::invalid_input, std::move(message)}; }
 
 // By the folder's descriptor: what a name leads to cannot be exchanged between two looks.
 Result<json> read_document(const Descriptor& folder, const fs::path& path, const char* name) {
@@ -36,10 +36,10 @@ Result<json> read_document(const Descriptor& folder, const fs::path& path, const
   if (!file) return errno_error("cannot read " + shown);
   struct stat facts {};
   if (::fstat(file.get(), &facts) != 0) return errno_error("cannot read " + shown);
-  if (!S_ISREG(facts.st_mode)) return wrong(shown + " is not a regular file");
+  if (!S_ISREG(facts.st_mode)) return wrong_use(shown + " is not a regular file");
   FR_TRY(const std::string text, read_all(file.get(), max_file_bytes, shown));
   json document = json::parse(text, nullptr, false);
-  if (!document.is_object()) return wrong(shown + " holds no JSON object");
+  if (!document.is_object()) return wrong_use(shown + " holds no JSON object");
   return Result<json>(boost::system::in_place_value, std::move(document));
 }
 
@@ -68,7 +68,7 @@ Result<EarlierJob> read_folder(const fs::path& path, std::string name, JobOrigin
   FR_TRY(const Descriptor folder, open_file(path, O_RDONLY | O_DIRECTORY));
   FR_TRY(const json document, read_document(folder, path, "job.json"));
   auto job = job_from_json(document);
-  if (!job) return wrong((path / "job.json").string() + ": " + job.error().message);
+  if (!job) return wrong_use((path / "job.json").string() + ": " + job.error().message);
   earlier.job = std::move(*job);
   earlier.omitted = names_in(document, "omitted_variables");
   earlier.base = earlier.job.repository.ref;
@@ -83,7 +83,7 @@ Result<EarlierJob> read_folder(const fs::path& path, std::string name, JobOrigin
   // A branch's name would mean another commit by now.
   if (!is_commit_id(earlier.base)) earlier.base.clear();
   if (const auto image = ImageReference::parse(earlier.image); !image)
-    return wrong("the image of " + earlier.name + ": " + image.error().message);
+    return wrong_use("the image of " + earlier.name + ": " + image.error().message);
   return earlier;
 }
 

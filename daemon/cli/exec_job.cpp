@@ -15,7 +15,7 @@ namespace flow_runner::cli {
 
 namespace {
 
-Error wrong(std::string message) { return {ErrorCode::invalid_input, std::move(message)}; }
+Error wrong_use(std::string message) { return {ErrorCode::invalid_input, std::move(message)}; }
 
 bool lists(const Flow& flow, std::string_view name) {
   return std::find(flow.variables.begin(), flow.variables.end(), name) != flow.variables.end();
@@ -71,11 +71,11 @@ Result<void> set_remote_repository(const ExecOptions& options, TokenGiven token,
   job.repository.url = url.text();
   job.repository.project_path = url.project_path();
   if (options.publish == PublishMode::local)
-    return wrong(
+    return wrong_use(
         "--push-local makes a branch in a local repository, and --repo is an address: use "
         "--push");
   if (options.dirty == DirtyTree::included)
-    return wrong("--include-uncommitted needs a folder, and --repo is an address");
+    return wrong_use("--include-uncommitted needs a folder, and --repo is an address");
   job.publish.url = job.repository.url;
   return {};
 }
@@ -87,7 +87,7 @@ Result<void> set_local_repository(const ExecOptions& options, const LocalReposit
   job.repository.project_path = "local/" + project_part(local.folder);
   const bool publishes = options.publish != PublishMode::none;
   if (local.bare && options.dirty == DirtyTree::included)
-    return wrong(local.folder.string() + " is bare: it has no uncommitted files to include");
+    return wrong_use(local.folder.string() + " is bare: it has no uncommitted files to include");
   job.repository.include_work_tree =
       !local.bare && options.ref.empty() && (!publishes || options.dirty == DirtyTree::included);
   job.publish.url = job.repository.url;
@@ -95,9 +95,10 @@ Result<void> set_local_repository(const ExecOptions& options, const LocalReposit
   if (local.origin.empty()) {
     // A bare repository is what others push to: it is its own remote.
     if (options.publish == PublishMode::remote && !local.bare)
-      return wrong(local.folder.string() +
-                   " has no remote named origin to push to: add one (git remote add origin URL), "
-                   "name the target with --repo URL, or make a local branch with --push-local");
+      return wrong_use(
+          local.folder.string() +
+          " has no remote named origin to push to: add one (git remote add origin URL), "
+          "name the target with --repo URL, or make a local branch with --push-local");
     return {};
   }
   const auto origin = parse_remote_url(absolute_origin(local), token);
@@ -107,8 +108,8 @@ Result<void> set_local_repository(const ExecOptions& options, const LocalReposit
     return {};
   }
   if (options.publish == PublishMode::remote)
-    return wrong("the remote origin of " + local.folder.string() +
-                 " cannot be pushed to: " + origin.error().message);
+    return wrong_use("the remote origin of " + local.folder.string() +
+                     " cannot be pushed to: " + origin.error().message);
   // A dry run never speaks to origin; the address only gives the project its name.
   if (const auto named = parse_remote_url(absolute_origin(local), TokenGiven::yes);
       named && !named->local())

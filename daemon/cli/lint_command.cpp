@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* flow_folder = ".gitlab/duo/flows";
+constexpr const char* discovered_folder = ".gitlab/duo/flows";
 
 struct LintOptions {
   std::vector<std::string> files;
@@ -38,9 +38,10 @@ std::vector<std::string> flows_here() {
   std::vector<std::string> files;
   std::error_code error;
   const fs::path here = fs::current_path(error);
-  if (error || fs::canonical(flow_folder, error) != fs::canonical(here, error) / flow_folder)
+  if (error ||
+      fs::canonical(discovered_folder, error) != fs::canonical(here, error) / discovered_folder)
     return files;
-  for (fs::directory_iterator entry(flow_folder, error), end; !error && entry != end;
+  for (fs::directory_iterator entry(discovered_folder, error), end; !error && entry != end;
        entry.increment(error)) {
     const fs::path extension = entry->path().extension();
     std::error_code unreadable;
@@ -103,7 +104,7 @@ int lint_command(const LintOptions& options) {
   if (files.empty())
     return print_error(
         {ErrorCode::not_found,
-         "there is no flow file (*.yml, *.yaml) in " + std::string(flow_folder) +
+         "there is no flow file (*.yml, *.yaml) in " + std::string(discovered_folder) +
              ": name one (flow-runner lint FILE …), or go to the repository's root"});
   std::vector<lint::FileReport> reports;
   int code = exit_success;
