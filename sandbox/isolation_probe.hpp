@@ -53,10 +53,15 @@ Result<IsolationReport> probe_isolation(const IsolationProbeSpec& spec);
 /// What has to be taken away in this mode so that the probe comes out open; empty: nothing can.
 LayerSet layers_closing(const ProbeEntry& probe, NetworkMode network);
 
+/// Whether the kernel of this host has no such way, or closes it to everybody without rights:
+/// nothing of ours can be shown by it then.
+bool is_closed_by_kernel(std::string_view id);
+
 /// Runs each probe once more without the layers that close it: those that still come out closed
 /// prove nothing on this host (without root most of what the user namespace closes, for example,
 /// as an ordinary user may not do it anyway). Of the table's order; without those that no layer
-/// closes. Ends at the first error. A run of probe_isolation for each set of layers: some 15.
+/// closes, or the kernel does. Ends at the first error. A run of probe_isolation for each set of
+/// layers: some 15.
 Result<std::vector<ProbeOutcome>> prove_probes(const IsolationProbeSpec& spec);
 
 }  // namespace flow_runner
