@@ -173,8 +173,8 @@ Result<std::pair<std::string, std::string_view>> split(std::string_view text) {
   if (!text.starts_with('[')) {
     if (colon == std::string_view::npos || colon == 0)
       return invalid(in_quotes(text) + " has no port; write " +
-                     (text.empty() || colon == 0 ? "example.com:443" : std::string(text) + ":443") +
-                     ", or :* for any");
+                     (canonical_host(text) ? std::string(text) : "example.com") +
+                     ":443, or :* for any");
     const std::string_view host = text.substr(0, colon);
     if (host.find(':') != std::string_view::npos)
       return invalid(in_quotes(text) +

@@ -23,6 +23,16 @@ std::vector<NetworkRule> rules(std::initializer_list<std::string_view> entries) 
 
 }  // namespace
 
+TEST_CASE("network policy: what is proposed for an entry without a port is a host, or an example") {
+  CHECK(parse_network_rule("host.test", "t").error().message.find("write host.test:443") !=
+        std::string::npos);
+  const auto odd = parse_network_rule(std::string(400, '\xff'), "t");
+  REQUIRE_FALSE(odd.has_value());
+  CHECK(odd.error().message.size() < 250);
+  CHECK(odd.error().message.find("write example.com:443") != std::string::npos);
+  CHECK(odd.error().message.find('\xff') == std::string::npos);
+}
+
 TEST_CASE("network policy: a host is written in one form") {
   struct Row {
     std::string_view text, canonical;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "executor/masker.hpp"
+#include "executor/token_rules.hpp"
 #include "tests/executor/masker_reference.hpp"
 
 using namespace flow_runner;
@@ -92,6 +93,16 @@ void check_tokens(const std::shared_ptr<const MaskerPatterns>& compiled, const s
   require(out == expected);
 }
 
+/// The reference knows no credentials by their form.
+bool may_hold_token(std::string_view text) {
+  const auto holds = [&](std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+  };
+  for (const auto& rule : token_rules())
+    if (holds(rule.prefix)) return true;
+  return holds("://") || holds("-----BEGIN") || holds("gitlab-ci-token:");
+}
+
 }  // namespace
 
 // The input: number of secrets, for each its length and bytes (an even length marks it), a seed for
@@ -109,6 +120,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   const auto patterns = test::all_patterns(values);
   const auto compiled = MaskerPatterns::compile(values);
+  check_tokens(compiled, with_tokens(text, values), random);
+  if (may_hold_token(text)) return 0;
   const std::string expected = test::mask_reference(patterns, text);
   require(mask_text(*compiled, text) == expected);
 
@@ -126,6 +139,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   masker.flush(out);
   require(out == expected);
   require(scanner.finish().empty() == compiled->find(text, 1).empty());
-  check_tokens(compiled, with_tokens(text, values), random);
   return 0;
 }
